@@ -1,0 +1,51 @@
+# make demo     trains the denoiser and draws its picture into runs/denoise
+# make test     the quick tests;  make test-slow  the others
+# make lint     ruff;  make types  mypy
+# Each makes .venv on first use and again when pyproject.toml changes.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+PYTEST_WORKERS ?= auto
+
+VENV := .venv
+TORCH_VENV := .venv-torch
+PY := $(VENV)/bin/python
+WARN := PYTHONWARNDEFAULTENCODING=1
+
+.PHONY: demo test test-slow notebooks parity lint types clean
+
+demo: $(VENV)/.stamp
+	$(PY) -m tinydeconv train denoise --out runs/denoise
+
+test: $(VENV)/.stamp
+	$(WARN) $(PY) -m pytest -n $(PYTEST_WORKERS)
+
+test-slow: $(VENV)/.stamp
+	$(WARN) $(PY) -m pytest -m slow
+
+notebooks: $(VENV)/.stamp
+	$(WARN) TINYDECONV_FAST=1 $(PY) -m pytest --nbmake --nbmake-timeout=120 tutorials
+
+parity: $(TORCH_VENV)/.stamp
+	$(WARN) $(TORCH_VENV)/bin/python -m pytest tests/parity
+
+lint: $(VENV)/.stamp
+	$(PY) -m ruff check
+
+types: $(VENV)/.stamp
+	$(PY) -m mypy
+
+$(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint]"
+$(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
+
+%/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'tinydeconv needs Python 3.11 or newer: make PYTHON=python3.11'; exit 1; }
+	$(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet $(REQUIREMENTS)
+	@touch $@
+
+# Back to a fresh checkout; runs/ holds trained weights and stays.
+clean:
+	rm -rf $(VENV) $(TORCH_VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

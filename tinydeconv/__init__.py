@@ -1,0 +1,22 @@
+"""tinydeconv: a small deep-learning library to learn from, with convolution and its transpose at
+heart.
+
+>>> import tinydeconv as td >>> x = td.tensor([1.0, 2.0], requires_grad=True) >>> (x *
+x).sum().backward() >>> x.grad tensor([2., 4.])
+"""
+
+import numpy as _np
+
+# ruff: noqa: F401
+from .backend import device, get_rng_state, manual_seed, set_rng_state
+from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .ops import *  # noqa: F403
+from .tensor import Tensor
+
+__version__ = "0.1.0"
+
+float16, float32, float64 = (_np.dtype(n) for n in ("float16", "float32", "float64"))
+uint8, int8, int16, int32, int64 = (
+    _np.dtype(n) for n in ("uint8", "int8", "int16", "int32", "int64")
+)
+bool = _np.dtype("bool")

@@ -1,0 +1,98 @@
+"""Photographs that ship in scikit-image and scikit-learn, and keyed random crops of them.
+
+Only genuine photographs that come with a licence line are here; CREDITS.md has author, source and
+licence of each. None is downloaded.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from tinydeconv.data.images import images_extra, read_image, rgb2gray
+
+PHOTOGRAPHS = {  # name: file, below the folder of the installed package
+    "astronaut": "skimage/data/astronaut.png",
+    "brick": "skimage/data/brick.png",
+    "camera": "skimage/data/camera.png",
+    "chelsea": "skimage/data/chelsea.png",
+    "china": "sklearn/datasets/images/china.jpg",
+    "clock": "skimage/data/clock_motion.png",
+    "coffee": "skimage/data/coffee.png",
+    "coins": "skimage/data/coins.png",
+    "flower": "sklearn/datasets/images/flower.jpg",
+    "grass": "skimage/data/grass.png",
+    "gravel": "skimage/data/gravel.png",
+    "hubble_deep_field": "skimage/data/hubble_deep_field.jpg",
+    "immunohistochemistry": "skimage/data/ihc.png",
+    "microaneurysms": "skimage/data/microaneurysms.png",
+    "retina": "skimage/data/retina.jpg",
+    "rocket": "skimage/data/rocket.jpg",
+}
+HELD_OUT = ("camera", "astronaut")  # for the final measurement alone
+TRAINING = tuple(name for name in PHOTOGRAPHS if name not in HELD_OUT)
+SIGMA = 25 / 255  # standard deviation of the noise, for pixels in [0, 1]
+
+
+@cache
+def photograph(name):
+    """The named photograph, grey (rgb2gray), float32 (H, W) in [0, 1], read-only."""
+    if name not in PHOTOGRAPHS:
+        raise ValueError(f"no photograph named {name!r}; there are {', '.join(PHOTOGRAPHS)}")
+    package, _, file = PHOTOGRAPHS[name].partition("/")
+    image = read_image(Path(images_extra(package).__file__).parent / file)
+    grey = rgb2gray(image) if image.ndim == 3 else image
+    grey.setflags(write=False)  # it is shared by all who ask
+    return grey
+
+
+def add_noise(clean, sigma, rng):
+    """`clean` plus Gaussian noise of standard deviation `sigma`, not clipped, float32."""
+    return clean + np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
+
+
+class Crops:
+    """Random square crops of training photographs, in one of eight poses, noisy and clean.
+
+    Crop (epoch, index) is drawn from a generator keyed by (seed, epoch, index): it is the same
+    whatever was drawn before it, so a resumed run sees what an uninterrupted one sees.
+    """
+
+    def __init__(self, names=TRAINING, size=64, sigma=SIGMA, seed=0):
+        if held_out := [name for name in names if name in HELD_OUT]:
+            raise ValueError(f"{' and '.join(held_out)} held out for measurement: not to train on")
+        smallest = min(min(photograph(name).shape) for name in names)
+        if not 0 < size <= smallest:
+            raise ValueError(
+                f"expected a crop size from 1 to {smallest} pixels (the smallest "
+                f"side of a photograph), got {size}"
+            )
+        self.names, self.size, self.sigma, self.seed = tuple(names), size, sigma, seed
+
+    def crop(self, epoch, index):
+        """(noisy, clean), each (1, size, size) float32."""
+        rng = np.random.default_rng([self.seed, epoch, index])
+        image = photograph(self.names[rng.integers(len(self.names))])
+        top, left = (rng.integers(side - self.size + 1) for side in image.shape)
+        clean = image[top : top + self.size, left : left + self.size]
+        clean = np.rot90(clean, rng.integers(4))
+        if rng.integers(2):
+            clean = clean[:, ::-1]
+        return add_noise(clean, self.sigma, rng)[None], clean[None]
+
+
+class Loader:
+    """Batches of `crops`; an epoch has `length` of them and may be entered at any."""
+
+    def __init__(self, crops, batch_size, length):
+        self.crops, self.batch_size, self.length = crops, batch_size, length
+
+    def __len__(self):
+        return self.length
+
+    def batches(self, epoch, start=0):
+        """Yield (noisy, clean), each (batch_size, 1, size, size) float32, from batch `start` on."""
+        for batch in range(start, self.length):
+            indices = range(batch * self.batch_size, (batch + 1) * self.batch_size)
+            noisy, clean = zip(*(self.crops.crop(epoch, index) for index in indices))
+            yield np.stack(noisy), np.stack(clean)

@@ -1,0 +1,157 @@
+"""Making tensors: from data, filled, counted and random. Floating dtype by default float32."""
+
+import sys
+
+import numpy as np
+
+from ..backend import as_device, device_of, generator, is_array, to_device
+from ..tensor import Tensor
+from .promotion import FLOAT
+from .shape import _sizes
+
+
+def tensor(data, dtype=None, device=None, requires_grad=False):
+    """A copy of numbers, nested lists, an array or a Tensor.
+
+    Arrays keep their dtype; of Python's numbers, floats become float32, ints int64 and bools bool.
+    """
+    return asarray(data, dtype, device, requires_grad, copy=True)
+
+
+def asarray(data, dtype=None, device=None, requires_grad=False, copy=False):
+    """Like tensor(), but shares the memory of an array or a Tensor where it can."""
+    if isinstance(data, Tensor):
+        data = data.data
+    if not is_array(data):
+        found = np.asarray(
+            [x.item() if isinstance(x, Tensor) and x.ndim == 0 else x for x in data]
+            if isinstance(data, (list, tuple))
+            else data
+        )
+        if dtype is None and found.dtype.kind == "f" and not isinstance(data, np.generic):
+            dtype = FLOAT
+        data, copy = found, False
+    elif not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    if dtype is not None and data.dtype != dtype:
+        data, copy = data.astype(dtype), False
+    if device is not None and device_of(data) != as_device(device):
+        data, copy = to_device(data, device), False
+    return Tensor(data.copy() if copy else data, requires_grad)
+
+
+def from_numpy(array):
+    """A Tensor that shares the memory of a NumPy array."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def from_dlpack(other):
+    """A Tensor that shares the memory of an array of another library (NumPy, PyTorch, CuPy, …)."""
+    kind, _ = other.__dlpack_device__()
+    if kind == 1:  # kDLCPU in dlpack.h
+        return Tensor(np.from_dlpack(other))
+    return Tensor(sys.modules["cupy"].from_dlpack(other))
+
+
+def _make(array, dtype, device, requires_grad):
+    dtype = array.dtype if dtype is None else np.dtype(dtype)
+    return Tensor(to_device(array.astype(dtype, copy=False), device), requires_grad)
+
+
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    return full(_sizes(size), 0.0, dtype, device, requires_grad)
+
+
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    return full(_sizes(size), 1.0, dtype, device, requires_grad)
+
+
+def full(size, fill_value, dtype=None, device=None, requires_grad=False):
+    """A tensor of one value; its dtype, unless given, is that of tensor(fill_value)."""
+    value = np.asarray(fill_value)
+    dtype = dtype or (FLOAT if value.dtype.kind == "f" else value.dtype)
+    return _make(
+        np.full(_sizes((size,) if isinstance(size, int) else (tuple(size),)), value, dtype),
+        None,
+        device,
+        requires_grad,
+    )
+
+
+def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
+    """start, start + step, … before end; float32 if any of them is a float."""
+    start, end = (0, start) if end is None else (start, end)
+    floating = any(isinstance(v, float) for v in (start, end, step))
+    if step == 0:
+        raise ValueError("arange needs a step other than 0")
+    return _make(
+        np.arange(start, end, step),
+        dtype or (FLOAT if floating else np.int64),
+        device,
+        requires_grad,
+    )
+
+
+def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
+    """`steps` evenly spaced numbers from start to end, both included."""
+    return _make(np.linspace(start, end, steps), dtype or FLOAT, device, requires_grad)
+
+
+def rand(*size, dtype=None, device=None, requires_grad=False):
+    """Uniform in [0, 1)."""
+    dtype = np.dtype(dtype or FLOAT)
+    drawn = generator().random(_sizes(size), np.float64 if dtype == np.float64 else np.float32)
+    return _make(drawn, dtype, device, requires_grad)
+
+
+def randn(*size, dtype=None, device=None, requires_grad=False):
+    """Normal with mean 0 and variance 1; a seed gives the same numbers, rounded, in every dtype."""
+    return _make(generator().standard_normal(_sizes(size)), dtype or FLOAT, device, requires_grad)
+
+
+def randint(low, high=None, size=None, dtype=None, device=None, requires_grad=False):
+    """Integers from low (0 when left out) to high - 1; randint(10, (2, 3)) and randint(0, 10, (2,
+    3)).
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"randint needs a size like (2, 3) as its last argument, got {size!r}")
+    if low >= high:
+        raise ValueError(f"randint needs low < high, got {low} and {high}")
+    return _make(
+        generator().integers(low, high, tuple(size)), dtype or np.int64, device, requires_grad
+    )
+
+
+def _like(function, doc):
+    def like(x, *args, dtype=None, device=None, requires_grad=False, **options):
+        return function(
+            x.shape,
+            *args,
+            dtype=dtype or x.dtype,
+            device=device or x.device,
+            requires_grad=requires_grad,
+            **options,
+        )
+
+    like.__name__ = f"{function.__name__}_like"
+    like.__doc__ = doc
+    return like
+
+
+zeros_like = _like(zeros, "Zeros of a tensor's shape, dtype and device.")
+ones_like = _like(ones, "Ones of a tensor's shape, dtype and device.")
+full_like = _like(full, "One value, full_like(x, value), in a tensor's shape, dtype and device.")
+rand_like = _like(rand, "Uniform numbers of a tensor's shape, dtype and device.")
+randn_like = _like(randn, "Normal numbers of a tensor's shape, dtype and device.")
+
+
+def randint_like(x, low, high=None, dtype=None, device=None, requires_grad=False):
+    """Integers of a tensor's shape, dtype and device: randint_like(x, 10) or randint_like(x, 0,
+    10).
+    """
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, x.shape, dtype or x.dtype, device or x.device, requires_grad)

@@ -1,0 +1,435 @@
+"""Elementwise operations: arithmetic, maths functions, choices and comparisons. All of them
+broadcast as NumPy does.
+"""
+
+import operator
+
+from ..backend import array_module
+from ..engine import Op
+from ..tensor import Tensor
+from .promotion import as_floating, as_tensor, promote, result_type
+
+# ---------------------------------------------------------------- arithmetic
+
+
+class Add(Op):
+    linear = broadcasts = True
+
+    def forward(self, a, b):
+        return a + b
+
+    def backward(self, g, y, a, b, needs):
+        return g, g
+
+
+class Sub(Op):
+    linear = broadcasts = True
+
+    def forward(self, a, b):
+        return a - b
+
+    def backward(self, g, y, a, b, needs):
+        return g, -g if needs[1] else None
+
+
+class Mul(Op):
+    broadcasts = True
+
+    def forward(self, a, b):
+        return a * b
+
+    def backward(self, g, y, a, b, needs):
+        return g * b if needs[0] else None, g * a if needs[1] else None
+
+
+class Div(Op):
+    broadcasts = True
+
+    def forward(self, a, b):
+        return a / b
+
+    def backward(self, g, y, a, b, needs):
+        return g / b if needs[0] else None, -g * a / (b * b) if needs[1] else None
+
+
+class Neg(Op):
+    linear = True
+
+    def forward(self, x):
+        return -x
+
+    def backward(self, g, y, x, needs):
+        return -g
+
+
+class Pow(Op):
+    """a ** b. Where 0 ** 0 would give 0 * inf in a derivative, the factor 0 wins, as in PyTorch."""
+
+    broadcasts = True
+    keeps = ("inputs", "output")
+
+    def forward(self, a, b):
+        return a ** (
+            b.item() if b.ndim == 0 else b
+        )  # NumPy squares and roots fast for a plain number
+
+    def backward(self, g, y, a, b, needs):
+        ga = gb = None
+        if needs[0]:
+            zero = (b == 0) & (a == 0) if b.requires_grad else b == 0
+            ga = g * b * a ** where(zero, b, b - 1)
+        if needs[1]:
+            gb = g * y * log(where(a == 0, 1, a))
+        return ga, gb
+
+
+# ---------------------------------------------------------------- functions of one variable
+
+
+class Exp(Op):
+    keeps = ("output",)
+
+    def forward(self, x):
+        return array_module(x).exp(x)
+
+    def backward(self, g, y, x, needs):
+        return g * y
+
+
+class Log(Op):
+    def forward(self, x):
+        return array_module(x).log(x)
+
+    def backward(self, g, y, x, needs):
+        return g / x
+
+
+class Sqrt(Op):
+    keeps = ("output",)
+
+    def forward(self, x):
+        return array_module(x).sqrt(x)
+
+    def backward(self, g, y, x, needs):
+        return g / (2 * y)
+
+
+class Sin(Op):
+    def forward(self, x):
+        return array_module(x).sin(x)
+
+    def backward(self, g, y, x, needs):
+        return g * cos(x)
+
+
+class Cos(Op):
+    def forward(self, x):
+        return array_module(x).cos(x)
+
+    def backward(self, g, y, x, needs):
+        return -g * sin(x)
+
+
+class Tanh(Op):
+    keeps = ("output",)
+
+    def forward(self, x):
+        return array_module(x).tanh(x)
+
+    def backward(self, g, y, x, needs):
+        return g * (1 - y * y)
+
+
+class Sigmoid(Op):
+    """1 / (1 + exp(-x)), from exp(-|x|) alone so that nothing overflows."""
+
+    keeps = ("output",)
+
+    def forward(self, x):
+        xp = array_module(x)
+        e = xp.exp(-abs(x))
+        return xp.where(x < 0, e, xp.ones_like(e)) / (1 + e)
+
+    def backward(self, g, y, x, needs):
+        return g * y * (1 - y)
+
+
+class Softplus(Op):
+    """log(1 + exp(x)), without overflow."""
+
+    def forward(self, x):
+        xp = array_module(x)
+        return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
+
+    def backward(self, g, y, x, needs):
+        return g * sigmoid(x)
+
+
+# ---------------------------------------------------------------- kinks: constants that know they
+# depend on x
+
+
+class Sign(Op):
+    """-1, 0 or 1; its derivative is zero wherever there is one."""
+
+    keeps = ()
+
+    def forward(self, x):
+        return array_module(x).sign(x)
+
+    def backward(self, g, y, x, needs):
+        return None
+
+
+class Step(Op):
+    """`high` where x > 0, `low` elsewhere: the slope of a rectifier."""
+
+    keeps = ()
+
+    def __init__(self, low=0.0, high=1.0):
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        xp = array_module(x)
+        return xp.where(x > 0, x.dtype.type(self.high), x.dtype.type(self.low))
+
+    def backward(self, g, y, x, needs):
+        return None
+
+
+class Abs(Op):
+    def forward(self, x):
+        return abs(x)
+
+    def backward(self, g, y, x, needs):
+        return g * Sign()(x)
+
+
+class Relu(Op):
+    keeps = ("output",)
+
+    def forward(self, x):
+        return array_module(x).maximum(x, 0)
+
+    def backward(self, g, y, x, needs):
+        return g * Step()(y)
+
+
+class LeakyRelu(Op):
+    """x where positive, slope * x elsewhere."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        return array_module(x).where(x > 0, x, x * x.dtype.type(self.slope))
+
+    def backward(self, g, y, x, needs):
+        return g * Step(low=self.slope)(x)
+
+
+class Clamp(Op):
+    """x held between two numbers (None: no bound); at the bounds the gradient passes, as in
+    PyTorch.
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        return array_module(x).clip(x, self.low, self.high)
+
+    def backward(self, g, y, x, needs):
+        if self.low is not None:
+            g = where(x >= self.low, g, 0)
+        return g if self.high is None else where(x <= self.high, g, 0)
+
+
+class Maximum(Op):
+    """The larger of two; where they are equal each gets half the gradient."""
+
+    broadcasts = True
+    pick = "maximum"
+
+    def forward(self, a, b):
+        return getattr(array_module(a), self.pick)(a, b)
+
+    def backward(self, g, y, a, b, needs):
+        first, second = (a > b, b > a) if self.pick == "maximum" else (a < b, b < a)
+        half = where(a == b, g / 2, 0)
+        return where(first, g, half), where(second, g, half)
+
+
+class Minimum(Maximum):
+    pick = "minimum"
+
+
+class Where(Op):
+    """a where the condition holds, b elsewhere."""
+
+    linear = broadcasts = True
+
+    def __init__(self, condition):
+        self.condition = condition
+
+    def forward(self, a, b):
+        return array_module(a).where(self.condition, a, b)
+
+    def backward(self, g, y, a, b, needs):
+        zero = as_tensor(0, g, g.dtype)
+        return (
+            Where(self.condition)(g, zero) if needs[0] else None,
+            Where(self.condition)(zero, g) if needs[1] else None,
+        )
+
+
+class FloorDivide(Op):
+    """floor(a / b); its derivative is zero wherever there is one."""
+
+    keeps = ()
+    broadcasts = True
+
+    def forward(self, a, b):
+        return a // b
+
+    def backward(self, g, y, a, b, needs):
+        return None
+
+
+# ---------------------------------------------------------------- the functions that people call
+
+
+def add(a, b):
+    return Add()(*promote(a, b))
+
+
+def sub(a, b):
+    return Sub()(*promote(a, b))
+
+
+def mul(a, b):
+    return Mul()(*promote(a, b))
+
+
+def div(a, b):
+    """a / b; integers become float32 first."""
+    return Div()(*promote(a, b, floating=True))
+
+
+def floor_divide(a, b):
+    return FloorDivide()(*promote(a, b))
+
+
+def remainder(a, b):
+    """a - floor(a / b) * b, with the sign of b, as Python's %."""
+    return a - floor_divide(a, b) * b
+
+
+def pow(a, b):
+    """a ** b."""
+    return Pow()(*promote(a, b))
+
+
+def neg(x):
+    return Neg()(x)
+
+
+def exp(x):
+    return Exp()(as_floating(x))
+
+
+def log(x):
+    """The natural logarithm."""
+    return Log()(as_floating(x))
+
+
+def sqrt(x):
+    return Sqrt()(as_floating(x))
+
+
+def abs_(x):
+    return Abs()(x)
+
+
+def sin(x):
+    return Sin()(as_floating(x))
+
+
+def cos(x):
+    return Cos()(as_floating(x))
+
+
+def tanh(x):
+    return Tanh()(as_floating(x))
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return Sigmoid()(as_floating(x))
+
+
+def softplus(x):
+    """log(1 + exp(x))."""
+    return Softplus()(as_floating(x))
+
+
+def relu(x):
+    """max(x, 0)."""
+    return Relu()(x)
+
+
+def leaky_relu(x, negative_slope=0.01):
+    """x where positive, negative_slope * x elsewhere."""
+    return LeakyRelu(negative_slope)(x)
+
+
+def clamp(x, min=None, max=None):
+    """x held between the numbers min and max."""
+    if min is None and max is None:
+        raise ValueError("clamp needs min, max or both")
+    return Clamp(min, max)(x)
+
+
+def maximum(a, b):
+    return Maximum()(*promote(a, b))
+
+
+def minimum(a, b):
+    return Minimum()(*promote(a, b))
+
+
+def where(condition, a, b):
+    """a where the boolean tensor `condition` is true, b elsewhere."""
+    if condition.dtype.kind != "b":
+        raise TypeError(
+            f"expected a boolean condition, got {condition.dtype}: compare first, as in x > 0"
+        )
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = as_tensor(a, condition, result_type(a, b))
+    return Where(condition.data)(*promote(a, b))
+
+
+def _without_gradient(function):
+    """A binary function of arrays whose result is boolean or integer, for Tensors."""
+
+    def apply(a, b):
+        a, b = promote(a, b)
+        return Tensor(array_module(a.data, b.data).asarray(function(a.data, b.data)))
+
+    apply.__name__ = function.__name__.strip("_")
+    apply.__doc__ = f"Elementwise {apply.__name__}; no gradient."
+    return apply
+
+
+eq, ne, lt, le, gt, ge = map(
+    _without_gradient,
+    (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+)
+bitwise_and, bitwise_or, bitwise_xor = map(
+    _without_gradient, (operator.and_, operator.or_, operator.xor)
+)
+
+
+def bitwise_not(x):
+    """~x: not for booleans, all bits flipped for integers."""
+    return Tensor(array_module(x.data).asarray(~x.data))

@@ -1,0 +1,114 @@
+"""Pooling over any number of spatial axes. Max-pooling is a gather, unpooling the scatter that is
+its adjoint.
+"""
+
+from math import prod
+
+from ..backend import array_module
+from ..geometry import ConvGeometry, ntuple
+from ..kernels import reference as kernels
+from ..tensor import Tensor
+from .conv import Unfold
+from .reduction import sum
+from .shape import Gather, Scatter, squeeze, unsqueeze
+
+
+def max_pool(
+    x, axes, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    """The largest pixel of each window: (N, C, *spatial) or (C, *spatial); padding counts as
+    -infinity.
+
+    The indices are flat positions inside each channel's image; equal pixels give the first.
+    """
+    x, batched = _batch(x, axes)
+    geometry = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode)
+    indices = Tensor(kernels.max_pool_indices(x.data, geometry))
+    y = Gather(_flat(indices, prod(geometry.big)))(x)
+    if not batched:
+        y, indices = squeeze(y, 0), squeeze(indices, 0)
+    return (y, indices) if return_indices else y
+
+
+def max_unpool(x, indices, axes, kernel_size, stride=None, padding=0, output_size=None):
+    """Each pixel put (added, where two share a place) at its index in an image of zeros: the
+    adjoint of max_pool.
+    """
+    if indices.dtype.kind != "i" or indices.shape != x.shape:
+        raise ValueError(
+            f"max_unpool expects integer indices of the input's shape {x.shape}, got "
+            f"{indices.dtype} of {indices.shape}"
+        )
+    x, batched = _batch(x, axes)
+    indices = indices if batched else unsqueeze(indices, 0)
+    if output_size is None:
+        kernel = ntuple(kernel_size, axes, "kernel_size")
+        stride = kernel if stride is None else stride
+        output_size = ConvGeometry.of_transposed(
+            x.shape[2:], kernel, stride, ntuple(padding, axes, "padding")
+        ).big
+    output_size = ntuple(tuple(output_size)[-axes:], axes, "output_size")
+    area = prod(output_size)
+    if indices.numel() and not 0 <= int(indices.data.min()) <= int(indices.data.max()) < area:
+        raise IndexError(
+            f"max_unpool to {output_size} holds positions 0 to {area - 1}, got indices from "
+            f"{int(indices.data.min())} to "
+            f"{int(indices.data.max())}; pass the output_size that max_pool had as input"
+        )
+    y = Scatter(_flat(indices, area), (*x.shape[:2], *output_size))(x)
+    return y if batched else squeeze(y, 0)
+
+
+def avg_pool(
+    x,
+    axes,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """The mean of each window: (N, C, *spatial) or (C, *spatial)."""
+    x, batched = _batch(x, axes)
+    geometry = _windows(x, axes, kernel_size, stride, padding, 1, ceil_mode)
+    y = sum(Unfold(geometry)(x), tuple(range(2, 2 + axes)))
+    if divisor_override is None:
+        xp = array_module(x.data)
+        y = y / Tensor(xp.asarray(kernels.window_sizes(geometry, count_include_pad), dtype=x.dtype))
+    elif divisor_override == 0:
+        raise ValueError("expected a divisor_override other than 0")
+    else:
+        y = y / divisor_override
+    return y if batched else squeeze(y, 0)
+
+
+def _batch(x, axes):
+    if x.ndim not in (axes + 1, axes + 2):
+        raise ValueError(
+            f"pooling over {axes} axes expects (N, C, *spatial) or (C, *spatial), got shape "
+            f"{x.shape}"
+        )
+    if x.dtype.kind != "f":
+        raise TypeError(f"pooling needs a floating input, got {x.dtype}: use .float()")
+    return (x, True) if x.ndim == axes + 2 else (unsqueeze(x, 0), False)
+
+
+def _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode):
+    kernel = ntuple(kernel_size, axes, "kernel_size")
+    padding = ntuple(padding, axes, "padding")
+    for k, p in zip(kernel, padding, strict=True):
+        if p > k // 2:
+            raise ValueError(
+                f"padding of a pooling must be at most half its kernel, got padding {p} and kernel "
+                f"{k}"
+            )
+    stride = kernel if stride is None else stride
+    return ConvGeometry.of_conv(x.shape[2:], kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+
+
+def _flat(indices, area):
+    """Positions inside each image as positions in the whole array (N, C, *spatial)."""
+    n, channels = indices.shape[:2]
+    first = array_module(indices.data).arange(n * channels) * area
+    return indices.data + first.reshape(n, channels, *(1,) * (indices.ndim - 2))

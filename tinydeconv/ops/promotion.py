@@ -1,0 +1,127 @@
+"""Dtypes: PyTorch's promotion table, and the explicit, differentiable casts that carry it out.
+
+A kind beats a lower kind (bool < integer < floating); within a kind the wider type wins, but only
+among tensors of the same
+standing: tensors with axes outrank 0-d tensors, which outrank Python and NumPy scalars. So a
+scalar never widens a
+floating tensor. (NumPy's own rules differ: there float32 times np.float64(2) is float64.)
+"""
+
+import numpy as np
+
+from ..backend import array_module, as_device, is_array, to_device
+from ..engine import Op
+from ..tensor import Tensor
+
+FLOAT = np.dtype(np.float32)  # what Python floats become
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+class Cast(Op):
+    """The same numbers in another dtype; the gradient is cast back."""
+
+    linear = True
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def forward(self, x):
+        return x.astype(self.dtype)
+
+    def backward(self, g, y, x, needs):
+        return Cast(x.dtype)(g)
+
+
+class To(Op):
+    """The same numbers on another device; the gradient travels back."""
+
+    linear = True
+
+    def __init__(self, where, origin):
+        self.where, self.origin = where, origin
+
+    def forward(self, x):
+        return to_device(x, self.where)
+
+    def backward(self, g, y, x, needs):
+        return To(self.origin, self.where)(g)
+
+
+def astype(x, dtype):
+    """The tensor in another dtype (the same Tensor when it has it already)."""
+    dtype = np.dtype(dtype)
+    return x if x.dtype == dtype else Cast(dtype)(x)
+
+
+def to(x, target):
+    """The tensor on another device ("cpu", "cuda:0"), in another dtype, or both as in another
+    tensor.
+    """
+    if isinstance(target, Tensor):
+        return to(to(x, target.device), target.dtype)
+    if isinstance(target, (type, np.dtype)) or target in np.sctypeDict:
+        return astype(x, target)
+    where = as_device(target)
+    return x if x.device == where else To(where, x.device)(x)
+
+
+def result_type(*operands):
+    """The dtype that PyTorch gives to an operation on these Tensors and scalars."""
+    result = None
+    for standing in (
+        lambda v: isinstance(v, Tensor) and v.ndim,
+        lambda v: isinstance(v, Tensor) and not v.ndim,
+        lambda v: not isinstance(v, Tensor),
+    ):
+        group = None
+        for dtype in (_dtype_of(v) for v in operands if standing(v)):
+            group = dtype if group is None else _wider(group, dtype)
+        if result is None or (group is not None and _KINDS[group.kind] > _KINDS[result.kind]):
+            result = group
+    return result
+
+
+def _dtype_of(value):
+    if isinstance(value, Tensor):
+        return value.dtype
+    kind = (
+        np.asarray(value).dtype.kind if isinstance(value, (bool, int, float, np.generic)) else None
+    )
+    if kind not in _KINDS:
+        raise TypeError(f"expected a Tensor or a real number, got {type(value).__name__}")
+    return {"b": np.dtype(np.bool_), "f": FLOAT}.get(kind, np.dtype(np.int64))
+
+
+def _wider(a, b):
+    if _KINDS[a.kind] != _KINDS[b.kind]:
+        return a if _KINDS[a.kind] > _KINDS[b.kind] else b
+    return np.promote_types(a, b)
+
+
+def as_tensor(value, like, dtype=None):
+    """A Tensor from an operand: itself, or a constant beside `like`."""
+    if isinstance(value, Tensor):
+        return value
+    xp = array_module(like.data)
+    return Tensor(xp.asarray(value, dtype=dtype))
+
+
+def promote(*operands, floating=False):
+    """The operands (at least one Tensor) as Tensors of their common dtype; with `floating`,
+    integers become float32.
+    """
+    tensors = [v for v in operands if isinstance(v, Tensor)]
+    like = tensors[0]
+    if len(tensors) == len(operands) and all(t.dtype == like.dtype for t in tensors):
+        dtype = like.dtype
+    else:
+        operands = [Tensor(v) if is_array(v) else v for v in operands]
+        dtype = result_type(*operands)
+    if floating and dtype.kind != "f":
+        dtype = FLOAT
+    return [astype(as_tensor(v, like, dtype), dtype) for v in operands]
+
+
+def as_floating(x):
+    """x itself, or as float32 when it holds integers."""
+    return x if x.dtype.kind == "f" else astype(x, FLOAT)

@@ -1,0 +1,242 @@
+"""Reductions: over `dim` (None: everything; an int or several), kept as size 1 with `keepdim`."""
+
+from collections import namedtuple
+from math import prod
+
+import numpy as np
+
+from ..backend import array_module
+from ..engine import Op
+from ..tensor import Tensor
+from .elementwise import exp, log, maximum, minimum, sqrt, where
+from .promotion import as_floating, astype
+from .shape import BroadcastTo, Reshape, axes, axis, gather, squeeze
+
+ValuesAndIndices = namedtuple("ValuesAndIndices", "values indices")
+
+
+class Sum(Op):
+    """The sum over some axes, kept as size 1 or dropped."""
+
+    linear = True
+
+    def __init__(self, axes, keepdim):
+        self.axes, self.keepdim = axes, keepdim
+
+    def forward(self, x):
+        return x.sum(axis=self.axes, keepdims=self.keepdim) if self.axes else x.copy()
+
+    def backward(self, g, y, x, needs):
+        kept = tuple(1 if d in self.axes else n for d, n in enumerate(x.shape))
+        return BroadcastTo(x.shape)(Reshape(kept)(g))
+
+
+class Amax(Op):
+    """The largest element over some axes, kept as size 1; equal ones share the gradient evenly."""
+
+    keeps = ("inputs", "output")
+    pick = "max"
+
+    def __init__(self, axes):
+        self.axes = axes
+
+    def forward(self, x):
+        return getattr(x, self.pick)(axis=self.axes, keepdims=True)
+
+    def backward(self, g, y, x, needs):
+        largest = astype(x == y, g.dtype)
+        return g * largest / sum(largest, self.axes, keepdim=True)
+
+
+class Amin(Amax):
+    pick = "min"
+
+
+class Softmax(Op):
+    """exp(x) / sum(exp(x)) along an axis."""
+
+    keeps = ("output",)
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        xp = array_module(x)
+        e = xp.exp(x - x.max(axis=self.axis, keepdims=True))
+        return e / e.sum(axis=self.axis, keepdims=True)
+
+    def backward(self, g, y, x, needs):
+        return y * (g - sum(g * y, self.axis, keepdim=True))
+
+
+class LogSoftmax(Op):
+    """x - log(sum(exp(x))) along an axis."""
+
+    keeps = ("output",)
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        xp = array_module(x)
+        shifted = x - x.max(axis=self.axis, keepdims=True)
+        return shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
+
+    def backward(self, g, y, x, needs):
+        return g - exp(y) * sum(g, self.axis, keepdim=True)
+
+
+def _dropped(kept, dims, keepdim):
+    """A result with its reduced axes of size 1 kept or dropped."""
+    return (
+        kept
+        if keepdim
+        else Reshape(tuple(n for d, n in enumerate(kept.shape) if d not in dims))(kept)
+    )
+
+
+def _nonempty(what, x, dims):
+    if 0 in (x.shape[d] for d in dims):
+        raise ValueError(f"{what} of no elements: shape {x.shape} has size 0 along {dims}")
+
+
+def sum(x, dim=None, keepdim=False, dtype=None):
+    """The sum; of integers and booleans it is an int64."""
+    if dtype is not None or x.dtype.kind != "f":
+        x = astype(x, np.int64 if dtype is None else dtype)
+    return Sum(axes(dim, x.ndim), keepdim)(x)
+
+
+def mean(x, dim=None, keepdim=False, dtype=None):
+    """The arithmetic mean of a floating tensor."""
+    if dtype is not None:
+        x = astype(x, dtype)
+    if x.dtype.kind != "f":
+        raise TypeError(f"mean needs a floating tensor, got {x.dtype}: use .float().mean()")
+    return sum(x, dim, keepdim) / prod(x.shape[d] for d in axes(dim, x.ndim))
+
+
+def var(x, dim=None, *, correction=1, keepdim=False):
+    """The mean squared distance from the mean; unbiased: divided by the number of elements minus
+    `correction`.
+    """
+    x = as_floating(x)
+    dims = axes(dim, x.ndim)
+    centred = x - mean(x, dims, keepdim=True)
+    freedom = prod(x.shape[d] for d in dims) - correction
+    return sum(centred * centred, dims, keepdim) / float(freedom if freedom > 0 else 0)
+
+
+def std(x, dim=None, *, correction=1, keepdim=False):
+    """The square root of var; where it is 0 the gradient is 0."""
+    return _root(var(x, dim, correction=correction, keepdim=keepdim))
+
+
+def norm(x, p=2, dim=None, keepdim=False):
+    """(sum |x|^p)^(1/p) for a positive p, the largest |x| for p = inf; of a zero vector the
+    gradient is 0.
+    """
+    x = as_floating(x)
+    if p == float("inf"):
+        return amax(abs(x), dim, keepdim)
+    if p <= 0:
+        raise ValueError(f"expected a positive p, got {p}")
+    if p == 2:
+        return _root(sum(x * x, dim, keepdim))
+    if p == 1:
+        return sum(abs(x), dim, keepdim)
+    total = sum(abs(x) ** p, dim, keepdim)
+    return where(total == 0, 0, where(total == 0, 1, total) ** (1 / p))
+
+
+def _root(x):
+    """sqrt(x) whose derivative at 0 is 0 instead of infinite."""
+    return where(x == 0, x, sqrt(where(x == 0, 1, x)))
+
+
+def amax(x, dim=None, keepdim=False, _op=Amax):
+    """The largest elements; equal ones share the gradient evenly."""
+    dims = axes(dim, x.ndim)
+    _nonempty("a largest or smallest element", x, dims)
+    return _dropped(_op(dims)(x), dims, keepdim)
+
+
+def amin(x, dim=None, keepdim=False):
+    """The smallest elements; equal ones share the gradient evenly."""
+    return amax(x, dim, keepdim, _op=Amin)
+
+
+def _argument(name, x, dim, keepdim):
+    if dim is None:
+        _nonempty(name, x, axes(None, x.ndim))
+        found = getattr(x.data, name)()
+        return Tensor(array_module(x.data).asarray(found).reshape((1,) * x.ndim if keepdim else ()))
+    dim = axis(dim, x.ndim)
+    _nonempty(name, x, (dim,))
+    return Tensor(array_module(x.data).asarray(getattr(x.data, name)(axis=dim, keepdims=keepdim)))
+
+
+def argmax(x, dim=None, keepdim=False):
+    """Where the largest element is (the first of equal ones): flat, or along dim; int64."""
+    return _argument("argmax", x, dim, keepdim)
+
+
+def argmin(x, dim=None, keepdim=False):
+    """Where the smallest element is (the first of equal ones): flat, or along dim; int64."""
+    return _argument("argmin", x, dim, keepdim)
+
+
+def max(x, dim=None, keepdim=False):
+    """max(): the largest element. max(dim): (values, indices) along a dimension. max(other): the
+    larger of two tensors.
+    """
+    return _pick(x, dim, keepdim, amax, argmax, maximum)
+
+
+def min(x, dim=None, keepdim=False):
+    """min(): the smallest element. min(dim): (values, indices) along a dimension. min(other): the
+    smaller of two tensors.
+    """
+    return _pick(x, dim, keepdim, amin, argmin, minimum)
+
+
+def _pick(x, dim, keepdim, over_all, argument, between):
+    if isinstance(dim, Tensor):
+        return between(x, dim)
+    if dim is None:
+        return over_all(x)
+    where_ = argument(x, dim, keepdim=True)
+    values = gather(x, dim, where_)
+    if not keepdim:
+        values, where_ = squeeze(values, dim), squeeze(where_, dim)
+    return ValuesAndIndices(values, where_)
+
+
+def all(x, dim=None, keepdim=False):
+    """Whether all elements are true (not zero)."""
+    xp = array_module(x.data)
+    return Tensor(xp.asarray(xp.all(x.data, axis=axes(dim, x.ndim), keepdims=keepdim)))
+
+
+def any(x, dim=None, keepdim=False):
+    """Whether some element is true (not zero)."""
+    return ~all(x == 0, dim, keepdim)
+
+
+def logsumexp(x, dim, keepdim=False):
+    """log(sum(exp(x))) without overflow."""
+    x = as_floating(x)
+    largest = amax(x, dim, keepdim=True).detach()
+    largest = where(abs(largest) == float("inf"), 0, largest)
+    result = log(sum(exp(x - largest), dim, keepdim=True)) + largest
+    return _dropped(result, axes(dim, x.ndim), keepdim)
+
+
+def softmax(x, dim):
+    """exp(x) / sum(exp(x)) along dim."""
+    return Softmax(axis(dim, x.ndim))(as_floating(x))
+
+
+def log_softmax(x, dim):
+    """log(softmax(x)) along dim, without overflow."""
+    return LogSoftmax(axis(dim, x.ndim))(as_floating(x))

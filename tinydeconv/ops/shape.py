@@ -1,0 +1,374 @@
+"""Moving numbers about: reshape, permute, broadcast, slice, gather, and joining tensors.
+
+They come in adjoint pairs, each the gradient of the other: BroadcastTo and SumTo, Slice and Paste,
+Gather and Scatter. Reshape and
+Permute are undone by themselves.
+"""
+
+from math import prod
+
+import numpy as np
+
+from ..backend import array_module, is_array
+from ..engine import Op
+from ..tensor import Tensor
+from .promotion import promote
+
+# ---------------------------------------------------------------- the ops
+
+
+class Reshape(Op):
+    linear = view = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(self.shape)
+
+    def backward(self, g, y, x, needs):
+        return Reshape(x.shape)(g)
+
+
+class Permute(Op):
+    linear = view = True
+
+    def __init__(self, dims):
+        self.dims = dims
+
+    def forward(self, x):
+        return x.transpose(self.dims)
+
+    def backward(self, g, y, x, needs):
+        return Permute(tuple(self.dims.index(i) for i in range(len(self.dims))))(g)
+
+
+class BroadcastTo(Op):
+    """Repeats axes of size 1 (and new axes in front) without copying."""
+
+    linear = view = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def forward(self, x):
+        return array_module(x).broadcast_to(x, self.shape)
+
+    def backward(self, g, y, x, needs):
+        return SumTo(x.shape)(g)
+
+
+class SumTo(Op):
+    """Adds up what broadcasting from `shape` would have repeated."""
+
+    linear = True
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def forward(self, x):
+        new = x.ndim - len(self.shape)
+        repeated = (new + i for i, n in enumerate(self.shape) if n == 1 and x.shape[new + i] != 1)
+        added = (*range(new), *repeated)
+        return (x.sum(axis=added, keepdims=True) if added else x.copy()).reshape(self.shape)
+
+    def backward(self, g, y, x, needs):
+        return BroadcastTo(x.shape)(g)
+
+
+class Slice(Op):
+    """x[key] for a key of integers, slices, None and Ellipsis, which meets each element at most
+    once.
+    """
+
+    linear = view = True
+
+    def __init__(self, key):
+        self.key = key
+
+    def forward(self, x):
+        return x[self.key]
+
+    def backward(self, g, y, x, needs):
+        return Paste(self.key, x.shape)(g)
+
+
+class Paste(Op):
+    """Zeros of a shape with x at [key]: the transpose of Slice."""
+
+    linear = True
+
+    def __init__(self, key, shape):
+        self.key, self.shape = key, shape
+
+    def forward(self, x):
+        whole = array_module(x).zeros(self.shape, x.dtype)
+        whole[self.key] = x
+        return whole
+
+    def backward(self, g, y, x, needs):
+        return Slice(self.key)(g)
+
+
+class Gather(Op):
+    """The elements of x at flat positions `index`, an integer array whose shape the output takes."""
+
+    linear = True
+
+    def __init__(self, index):
+        self.index = index
+
+    def forward(self, x):
+        return x.reshape(-1)[self.index]
+
+    def backward(self, g, y, x, needs):
+        return Scatter(self.index, x.shape)(g)
+
+
+class Scatter(Op):
+    """Zeros of a shape to which the elements of x are added at flat positions `index`: the
+    transpose of Gather.
+    """
+
+    linear = True
+
+    def __init__(self, index, shape):
+        self.index, self.shape = index, shape
+
+    def forward(self, x):
+        # bincount adds in float64, in order, and many times faster than add.at
+        sums = array_module(x).bincount(
+            self.index.reshape(-1), x.reshape(-1), minlength=prod(self.shape)
+        )
+        return sums.astype(x.dtype).reshape(self.shape)
+
+    def backward(self, g, y, x, needs):
+        return Gather(self.index)(g)
+
+
+class Cat(Op):
+    linear = True
+
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, *arrays):
+        return array_module(*arrays).concatenate(arrays, axis=self.dim)
+
+    def backward(self, g, y, *inputs, needs):
+        parts = split(g, [x.shape[self.dim] for x in inputs], self.dim)
+        return tuple(part if need else None for part, need in zip(parts, needs, strict=True))
+
+
+# ---------------------------------------------------------------- axes
+
+
+def axis(dim, ndim):
+    """A dimension counted from 0; negative ones count from the end."""
+    if not hasattr(dim, "__index__"):
+        raise TypeError(f"expected dim to be an int, got {type(dim).__name__}")
+    if not -ndim <= dim < ndim:
+        raise IndexError(f"dim {dim} is out of range for a tensor of {ndim} dimensions")
+    return dim % ndim
+
+
+def axes(dim, ndim):
+    """Dimensions as a tuple counted from 0: all of them for None, one for an int."""
+    if dim is None:
+        return tuple(range(ndim))
+    found = tuple(axis(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    if len(set(found)) != len(found):
+        raise ValueError(f"expected each dim once, got {dim}")
+    return found
+
+
+def _sizes(sizes):
+    """reshape(2, 3) and reshape((2, 3)) alike."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    return tuple(int(n) for n in sizes)
+
+
+# ---------------------------------------------------------------- the functions that people call
+
+
+def reshape(x, *shape):
+    """The same elements in another shape; one size may be -1."""
+    shape = _sizes(shape)
+    known = prod(n for n in shape if n != -1)
+    if shape.count(-1) == 1 and known and x.numel() % known == 0:
+        shape = tuple(x.numel() // known if n == -1 else n for n in shape)
+    if any(n < 0 for n in shape) or prod(shape) != x.numel():
+        raise ValueError(f"cannot reshape {x.shape} ({x.numel()} elements) to {shape}")
+    return Reshape(shape)(x)
+
+
+def flatten(x, start_dim=0, end_dim=-1):
+    """The dimensions from start_dim to end_dim, both included, as one."""
+    if x.ndim == 0:
+        return reshape(x, 1)
+    start, end = axis(start_dim, x.ndim), axis(end_dim, x.ndim)
+    if start > end:
+        raise ValueError(f"expected start_dim not after end_dim, got {start_dim} and {end_dim}")
+    return reshape(x, *x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
+
+
+def permute(x, *dims):
+    """The dimensions in another order."""
+    dims = axes(_sizes(dims), x.ndim)
+    if len(dims) != x.ndim:
+        raise ValueError(f"expected each of the {x.ndim} dimensions of {x.shape} once, got {dims}")
+    return Permute(dims)(x)
+
+
+def transpose(x, dim0, dim1):
+    """Two dimensions exchanged."""
+    order = list(range(x.ndim))
+    dim0, dim1 = axis(dim0, x.ndim), axis(dim1, x.ndim)
+    order[dim0], order[dim1] = dim1, dim0
+    return Permute(tuple(order))(x)
+
+
+def squeeze(x, dim=None):
+    """Without the dimensions of size 1 (all of them, or those of `dim` that are)."""
+    gone = {d for d in axes(dim, x.ndim) if x.shape[d] == 1}
+    return Reshape(tuple(n for d, n in enumerate(x.shape) if d not in gone))(x)
+
+
+def unsqueeze(x, dim):
+    """With a new dimension of size 1 before `dim`."""
+    dim = axis(dim, x.ndim + 1)
+    return Reshape((*x.shape[:dim], 1, *x.shape[dim:]))(x)
+
+
+def expand(x, *sizes):
+    """Dimensions of size 1 repeated to the given sizes without copying; -1 keeps a size."""
+    sizes = _sizes(sizes)
+    new = len(sizes) - x.ndim
+    if new < 0:
+        raise ValueError(f"expand needs at least {x.ndim} sizes for shape {x.shape}, got {sizes}")
+    shape = tuple(x.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(sizes))
+    if any(n < 0 for n in shape) or any(
+        x.shape[i] not in (1, shape[new + i]) for i in range(x.ndim)
+    ):
+        raise ValueError(f"cannot expand {x.shape} to {sizes}: only dimensions of size 1 can grow")
+    return BroadcastTo(shape)(x)
+
+
+def sum_to(x, shape):
+    """Summed over what broadcasting from `shape` repeats."""
+    return x if x.shape == tuple(shape) else SumTo(tuple(shape))(x)
+
+
+def flip(x, *dims):
+    """Reversed along the given dimensions."""
+    backwards = axes(_sizes(dims), x.ndim)
+    return Slice(tuple(slice(None, None, -1 if d in backwards else 1) for d in range(x.ndim)))(x)
+
+
+def index(x, key):
+    """x[key], with NumPy's basic and advanced indexing; keys may hold Tensors, arrays and lists."""
+    xp = array_module(x.data)
+    key = tuple(_plain(k, xp) for k in (key if isinstance(key, tuple) else (key,)))
+    if all(
+        k is None or k is Ellipsis or isinstance(k, (int, slice)) and not isinstance(k, bool)
+        for k in key
+    ):
+        return Slice(key)(x)
+    return Gather(_positions(x, xp)[key])(x)
+
+
+def _plain(k, xp):
+    """One part of a key: ints, slices, None and Ellipsis as they are, everything else as an array."""
+    if k is None or k is Ellipsis or isinstance(k, (int, slice)):
+        return k
+    if isinstance(k, Tensor):
+        k = k.data
+    if not is_array(k) and hasattr(k, "__index__"):
+        return int(k)
+    k = k if isinstance(k, xp.ndarray) else xp.asarray(k, dtype=None if np.size(k) else np.int64)
+    if k.dtype.kind not in "biu":
+        raise IndexError(f"an index must be made of integers or booleans, got {k.dtype}")
+    return int(k) if k.ndim == 0 and k.dtype.kind != "b" else k
+
+
+def _positions(x, xp):
+    """Each element's own flat position, in x's shape."""
+    return xp.arange(x.numel()).reshape(x.shape)
+
+
+def gather(x, dim, index):
+    """out[i][j] = x[index[i][j]][j] for dim 0, and so on: picks along `dim`; index has as many
+    dimensions as x.
+    """
+    dim = axis(dim, x.ndim)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"gather needs an integer index, got {index.dtype}")
+    if index.ndim != x.ndim or any(
+        n > m for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim
+    ):
+        raise ValueError(
+            f"gather along dim {dim} of shape {x.shape} needs an index of {x.ndim} dimensions, "
+            "none larger than the "
+            f"input's, got {index.shape}"
+        )
+    xp = array_module(x.data, index.data)
+    if index.numel() and not 0 <= int(index.data.min()) <= int(index.data.max()) < x.shape[dim]:
+        raise IndexError(
+            f"gather along dim {dim} of size {x.shape[dim]} got indices from "
+            f"{int(index.data.min())} to "
+            f"{int(index.data.max())}"
+        )
+    part = tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(index.shape))
+    return Gather(xp.take_along_axis(_positions(x, xp)[part], index.data, dim))(x)
+
+
+def cat(tensors, dim=0):
+    """Tensors joined along a dimension they have."""
+    tensors = promote(*_several("cat", tensors))
+    first = tensors[0]
+    dim = axis(dim, first.ndim)
+    for i, x in enumerate(tensors):
+        if x.ndim != first.ndim or any(
+            n != m for d, (n, m) in enumerate(zip(x.shape, first.shape, strict=True)) if d != dim
+        ):
+            raise ValueError(
+                f"cat along dim {dim} needs equal sizes elsewhere: tensor 0 has shape "
+                f"{first.shape}, tensor {i} {x.shape}"
+            )
+    return Cat(dim)(*tensors)
+
+
+def stack(tensors, dim=0):
+    """Tensors of one shape joined along a new dimension."""
+    tensors = _several("stack", tensors)
+    for i, x in enumerate(tensors):
+        if x.shape != tensors[0].shape:
+            raise ValueError(
+                f"stack needs equal shapes: tensor 0 has {tensors[0].shape}, tensor {i} {x.shape}"
+            )
+    return cat([unsqueeze(x, dim) for x in tensors], axis(dim, tensors[0].ndim + 1))
+
+
+def _several(what, tensors):
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError(f"{what} needs at least one tensor, got none")
+    return tensors
+
+
+def split(x, split_size_or_sections, dim=0):
+    """Pieces along a dimension: of one size (the last may be smaller), or of the listed sizes."""
+    dim = axis(dim, x.ndim)
+    length, sizes = x.shape[dim], split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes < 1:
+            raise ValueError(f"expected a positive split size, got {sizes}")
+        sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
+    if sum(sizes) != length or any(n < 0 for n in sizes):
+        raise ValueError(f"the sizes {list(sizes)} do not add up to dimension {dim} of {x.shape}")
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    before = (slice(None),) * dim
+    return tuple(
+        Slice((*before, slice(start, start + n)))(x) for start, n in zip(starts, sizes, strict=True)
+    )
