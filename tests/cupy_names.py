@@ -7,7 +7,7 @@ import inspect
 import re
 
 import cupy
-from cupy.random._generator_api import Generator
+from cupy.random import Generator  # lazy: dir(cupy.random) has it only now
 
 OWNERS = {
     "cupy": cupy,

@@ -8,9 +8,11 @@ x).sum().backward() >>> x.grad tensor([2., 4.])
 import numpy as _np
 
 # ruff: noqa: F401
+from . import nn, optim
 from .backend import device, get_rng_state, manual_seed, set_rng_state
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .ops import *  # noqa: F403
+from .serialize import load, load_metadata, save
 from .tensor import Tensor
 
 __version__ = "0.1.0"

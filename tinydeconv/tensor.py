@@ -61,6 +61,8 @@ class Tensor:
                 "longer be true; "
                 "detach() it first"
             )
+        if isinstance(array, np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+            array = np.asarray(array)
         if not is_array(array) or array.shape != self.shape or array.dtype != self.dtype:
             found = (
                 f"{array.dtype} of shape {array.shape}" if is_array(array) else type(array).__name__

@@ -37,7 +37,7 @@ def unfold(x, geometry, fill=0):
 
 
 def fold(cols, geometry):
-    """The transpose of unfold: (N, C, *kernel, *small) -> (N, C, *big), overlapping pixels added."""
+    """The transpose of unfold: (N, C, *kernel, *small) -> (N, C, *big), overlaps added."""
     xp = array_module(cols)
     image = xp.zeros((*cols.shape[:2], *geometry.padded), cols.dtype)
     for tap, window in geometry.taps():

@@ -111,7 +111,7 @@ class Paste(Op):
 
 
 class Gather(Op):
-    """The elements of x at flat positions `index`, an integer array whose shape the output takes."""
+    """The elements of x at flat positions `index`, an integer array; the output has its shape."""
 
     linear = True
 
@@ -279,7 +279,7 @@ def index(x, key):
 
 
 def _plain(k, xp):
-    """One part of a key: ints, slices, None and Ellipsis as they are, everything else as an array."""
+    """One part of a key: ints, slices, None and Ellipsis as they are, the rest as arrays."""
     if k is None or k is Ellipsis or isinstance(k, (int, slice)):
         return k
     if isinstance(k, Tensor):

@@ -1,0 +1,83 @@
+"""Weights on disk: safetensors files, which hold numbers and names and nothing that runs. PyTorch's
+safetensors reads them too.
+"""
+
+import contextlib
+import os
+import tempfile
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from .backend import to_numpy
+from .tensor import Tensor
+
+
+def save(state, path, metadata=None):
+    """Writes {name: Tensor} to a safetensors file, with {str: str} of metadata; the file appears
+    whole or not at all.
+    """
+    arrays = {}
+    for name, value in state.items():
+        array = to_numpy(value.data if isinstance(value, Tensor) else value)
+        arrays[name] = np.asarray(array, order="C")  # the format holds no strides
+    write_atomically(path, to_bytes(arrays, metadata))
+
+
+def load(path):
+    """{name: Tensor} from a safetensors file."""
+    with _opened(path) as file:
+        return {name: Tensor(file.get_tensor(name)) for name in list(file.keys())}
+
+
+def load_metadata(path):
+    """The {str: str} of metadata that a safetensors file carries."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextlib.contextmanager
+def _opened(path):
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"expected a safetensors file, {path} is a folder")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}") from None
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
+            "format must be "
+            "written again"
+        ) from None
+
+
+def write_atomically(path, data):
+    """Writes bytes under a temporary name in the same folder and renames it: a crash leaves the old
+    file or the new one.
+    """
+    path = os.path.abspath(os.fspath(path))
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"the folder {folder} does not exist")
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.basename(path))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
