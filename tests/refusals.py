@@ -16,5 +16,5 @@ def refused(kind, *words):
     assert sentence and "\n" not in sentence
     for word in words:
         # whole words and numbers: 3 is not found in 13, nor in 3.5
-        found = re.search(rf"(?<![\w.]){re.escape(str(word))}(?!\w|\.\d)", sentence)
+        found = re.search(rf"(?<!\w)(?<!\d\.){re.escape(str(word))}(?!\w|\.\d)", sentence)
         assert found, f"{word!r} is missing in: {sentence}"

@@ -941,7 +941,7 @@ CUBED = [
     (td.cos, np.sin),
     (td.tanh, lambda x: (6 * np.tanh(x) ** 2 - 2) / np.cosh(x) ** 2),
     (softplus, lambda x: np.exp(-x) * (np.exp(-x) - 1) / (1 + np.exp(-x)) ** 3),
-    (lambda x: td.sigmoid(x).log(), lambda x: np.exp(-x) * (np.exp(-x) - 1) / (1 + np.exp(-x)) ** 3),
+    (lambda x: td.sigmoid(x).log(), lambda x: np.exp(-x) * (1 - np.exp(-x)) / (1 + np.exp(-x)) ** 3),
     (lambda x: 2.0**x, lambda x: np.log(2) ** 3 * 2.0**x),
     (lambda x: abs(x) ** 3, lambda x: 6 + 0 * x),
     (lambda x: td.maximum(x, -x) ** 3, lambda x: 6 + 0 * x),

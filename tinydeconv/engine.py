@@ -17,7 +17,7 @@ import contextlib
 import os
 import sys
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,12 +109,12 @@ class Node:
         self.spec = None if result is None else Spec(result.shape, result.dtype)
         self.parents = tuple(x.node for x in inputs)
         keeps = () if op is None or op.linear else op.keeps
-        self.inputs = tuple(x if "inputs" in keeps else Spec(x.shape, x.dtype) for x in inputs)
+        self.inputs: Any = tuple(x if "inputs" in keeps else Spec(x.shape, x.dtype) for x in inputs)
         # The output is held as an array: its Tensor points to this node, and pointing back would
         # be a cycle.
         self.output = (result.data, result.version) if "output" in keeps else None
         kept = (*(inputs if "inputs" in keeps else ()), *((result,) if "output" in keeps else ()))
-        self.versions = tuple((x.version, x.version[0]) for x in kept)
+        self.versions: Any = tuple((x.version, x.version[0]) for x in kept)
         self.where = _user_line() if _state.anomaly else None
 
     @property
@@ -170,7 +170,8 @@ def _ancestors(roots, wanted):
     """The nodes behind the roots, each after its own ancestors, and for each whether it leads to a
     wanted node.
     """
-    order, leads, stack = [], {}, [(root, False) for root in roots]
+    order, stack = [], [(root, False) for root in roots]
+    leads: dict[Node, bool] = {}
     while stack:  # depth first, without recursion: a graph may be 100,000 ops deep
         node, done = stack.pop()
         if done:
@@ -223,14 +224,19 @@ def _walk(seeds, wanted, retain_graph, create_graph):
 
 def _after_hook(hook, g):
     replaced = hook(g)
-    if replaced is None:
-        return g
-    if replaced.shape != g.shape or replaced.dtype != g.dtype:
+    return g if replaced is None else _alike("what a hook returns", replaced, g)
+
+
+def _alike(what, gradient, like):
+    """The gradient, refused unless it is a Tensor of the shape and dtype of `like`."""
+    if not hasattr(gradient, "node"):
+        raise TypeError(f"{what} must be a Tensor, got {type(gradient).__name__}")
+    if gradient.shape != like.shape or gradient.dtype != like.dtype:
         raise RuntimeError(
-            f"a hook must return a gradient like the one it got, {g.dtype} of shape {g.shape}, "
-            f"not {replaced.dtype} of shape {replaced.shape}"
+            f"{what} must be {like.dtype} of shape {like.shape}, "
+            f"got {gradient.dtype} of shape {gradient.shape}"
         )
-    return replaced
+    return gradient
 
 
 def _seed(output, gradient):
@@ -249,12 +255,7 @@ def _seed(output, gradient):
                 "gradient of the output"
             )
         return output.wrap(array_module(output.data).ones_like(output.data))
-    if gradient.shape != output.shape or gradient.dtype != output.dtype:
-        raise RuntimeError(
-            f"expected a gradient like the output, {output.dtype} of shape {output.shape}, "
-            f"got {gradient.dtype} of shape {gradient.shape}"
-        )
-    return gradient
+    return _alike("the gradient of an output", gradient, output)
 
 
 def _zero(node, like):
@@ -284,9 +285,9 @@ def backward(output, gradient=None, retain_graph=None, create_graph=False, input
                 g = _zero(node, seed)
             elif node.grad is not None:
                 g = node.grad + g
-            elif not create_graph and (id(g.data) in shared or not g.data.flags.owndata):
-                # two leaves never share the memory of their .grad shared.add(id(g.data))
-                g = g.wrap(g.data.copy())
+            elif id(g.data) in shared or not g.data.flags.owndata:
+                g = _zero(node, seed) + g  # a copy: no two leaves share the memory of their .grad
+        shared.add(id(g.data))
         node.grad = g
 
 
@@ -306,7 +307,7 @@ def grad(
         )
     nodes = [_required(x, i) for i, x in enumerate(inputs)]
     retain_graph = create_graph if retain_graph is None else retain_graph
-    seeds = {}
+    seeds: dict[Node, Any] = {}
     with set_grad_enabled(create_graph):
         for output, gradient in zip(outputs, gradients, strict=True):
             seed = _seed(output, gradient)
@@ -378,7 +379,7 @@ def detect_anomaly():
 
 # ---------------------------------------------------------------- anomalies
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 def _user_line():

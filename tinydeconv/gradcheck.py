@@ -1,16 +1,15 @@
-"""Do you trust that gradient? Gradients from backward against finite differences.
+"""Do you trust that gradient? What backward computes, against finite differences.
 
->>> report = gradcheck(td.exp, td.randn(3, dtype=td.float64, requires_grad=True))
->>> bool(report)
-True
+>>> x = td.tensor([0.5, 2.0], dtype=td.float64, requires_grad=True)
+>>> assert gradcheck(td.exp, x)
 
-For a function f and a random cotangent c, the number <c, f(x)> has the gradient that backward computes from c. Moving x by h
-along a direction v gives the same slope without any calculus:
+For a function f and a cotangent c, backward computes the gradient of the number <c, f(x)>. Moving x a
+little along a direction v gives its slope without any calculus:
 
-    <v, gradient>  =  (<c, f(x + h v)> - <c, f(x - h v)>) / 2h + O(h^2)
+    <v, gradient> = (<c, f(x + h v)> - <c, f(x - h v)>) / 2h + O(h^2)
 
-The cotangent is random because sums hide mistakes: the outputs of a softmax always add up to 1, so with ones for c any
-gradient of zeros would pass. `gradgradcheck` does the same to the gradient itself, `adjointcheck` to a pair of linear functions.
+The cotangent is random, never ones, because sums hide mistakes: the outputs of a softmax always add up
+to 1, so with ones a gradient of zeros would pass.
 """
 
 import itertools
@@ -20,16 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import device_of, is_array, to_device, to_numpy
+from .backend import device_of, to_device, to_numpy
 from .engine import enable_grad, grad, no_grad
 from .tensor import Tensor
 
-FINER = 32  # a suspicious difference is taken again with a step so many times smaller
-SEVERITY = ("wrong", "kink", "right", "proves nothing")  # a report is the first of these in it
+FINER = 32  # a suspicious difference is taken again with a step this many times smaller
 
 
 class GradcheckError(RuntimeError):
-    """A gradient is wrong; `.report` has the figures."""
+    """A gradient is wrong, or cannot be checked at all; `.report` has the figures."""
 
     def __init__(self, report):
         super().__init__(str(report))
@@ -37,15 +35,16 @@ class GradcheckError(RuntimeError):
 
 
 class GradcheckWarning(UserWarning):
-    """A gradient could not be checked: the function has a kink there, or does not change."""
+    """A check that shows nothing: at a kink there is no derivative, or the derivative is zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The gradient of one input or parameter, from backward (`analytic`) and from differences (`numeric`).
+    """The gradient of one input or parameter: from backward (`analytic`), from differences (`numeric`).
 
-    Both have the input's shape, or one number a direction; so has `error`, |analytic - numeric| / (|numeric| + atol / rtol),
-    which passes up to rtol. (That is PyTorch's criterion |analytic - numeric| <= atol + rtol |numeric|.)
+    Both have the input's shape, or one number a direction. So has `error`, |analytic - numeric| /
+    (|numeric| + atol / rtol): it passes up to rtol, which is PyTorch's |analytic - numeric| <=
+    atol + rtol |numeric|. `index` is the worst element's.
     """
 
     name: str
@@ -53,87 +52,61 @@ class Comparison:
     numeric: np.ndarray
     error: np.ndarray
     status: str  # "right", "wrong", "kink" or "proves nothing"
-    index: tuple = ()  # of the worst element, or of the first kink
     note: str = ""
+    index: tuple = ()
 
-    @property
-    def ok(self):
-        return self.status == "right"
-
-    @property
-    def relative(self):
-        """The worst relative error."""
-        return float(self.error.max(initial=0))
-
-    @property
-    def absolute(self):
-        """The worst absolute error."""
-        return float(abs(self.analytic - self.numeric).max(initial=0))
+    ok = property(lambda self: self.status == "right")
+    relative = property(lambda self: float(self.error.max(initial=0)))
+    absolute = property(lambda self: float(abs(self.analytic - self.numeric).max(initial=0)))
 
     def __str__(self):
-        worst = f"worst error {self.relative:.1e} relative, {self.absolute:.1e} absolute"
-        line = f"{self.name:14} {self.status:14} {worst}, shape {self.numeric.shape}"
-        return f"{line}\n    {self.note}" if self.note else line
+        line = f"  {self.name:16}{self.status:16}worst error {self.relative:.1e} relative, "
+        line += f"{self.absolute:.1e} absolute, of {self.error.size}"
+        return f"{line}\n      {self.note}" if self.note else line
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a check found. True only if everything that it could compare is right."""
+    """What a check found; true if it is "right", which takes one gradient that is and none that is not."""
 
     comparisons: tuple = ()
-    note: str = ""  # why there was nothing to compare, or what holds for all comparisons
+    note: str = ""  # on all of them, or why there are none
+
+    ok = property(lambda self: self.status == "right")
+    relative = property(lambda self: max((c.relative for c in self.comparisons), default=np.inf))
 
     @property
     def status(self):
-        """ "wrong", "kink", "right" or "proves nothing": the first of them that any input has."""
         found = {c.status for c in self.comparisons}
-        return next((status for status in SEVERITY if status in found), "wrong")
-
-    @property
-    def ok(self):
-        return self.status == "right"
-
-    @property
-    def relative(self):
-        return max((c.relative for c in self.comparisons), default=np.inf)
+        ranks = ("wrong", "kink", "right", "proves nothing")
+        return next((status for status in ranks if status in found), "wrong")
 
     def __bool__(self):
         return self.ok
 
     def __str__(self):
-        title = f"gradients: {self.status}" + (f": {self.note}" if self.note else "")
-        return "\n".join([title, *(f"  {c}" for c in self.comparisons)])
+        title = f"gradients: {self.status}" + f": {self.note}" * bool(self.note)
+        return "\n".join([title, *map(str, self.comparisons)])
 
 
 def gradcheck(
-    fn_or_module,
-    inputs,
-    *,
-    eps=1e-6,
-    atol=1e-5,
-    rtol=1e-3,
-    directions=None,
-    seed=0,
-    raise_exception=True,
+    fn, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, directions=None, seed=0, raise_exception=True
 ):
-    """Compares the gradients of a function (or Module) with central differences of step `eps`; returns a Report.
+    """Compares the gradients of a function or Module with central differences; returns a Report.
 
-    `inputs` is a Tensor or a tuple of arguments. Checked are the Tensors among them that require grad, which must be float64, and
-    a Module's parameters; counted are all outputs that require grad. By default every element is moved, which takes two
-    forwards each; `directions=n` moves each input as a whole along n random directions instead.
+    `inputs`: a Tensor or a tuple of arguments. Checked are the Tensors that require grad, in float64,
+    and a Module's parameters; what counts are the outputs that require grad. Every element is moved by
+    +-eps, two forwards each; with `directions=n` each input as a whole moves along n random directions.
 
-    A wrong gradient raises GradcheckError with the input, the index, both values and a hint. Where the function has a kink,
-    or does not change, there is nothing to compare: that is a GradcheckWarning.
+    A wrong gradient raises GradcheckError: which input, which index, both values, a hint. Where the
+    function has a kink or stands still nothing is proven: that is a GradcheckWarning.
     """
-    inputs = _named(inputs, "inputs")
-    report = _examine(
-        fn_or_module, inputs, fn_or_module, eps, atol, rtol, directions, seed, "backward"
-    )
-    return _delivered(report, report.comparisons, raise_exception)
+    report = _examine(fn, fn, _named("inputs", inputs), eps, atol, rtol, directions, seed)
+    return _delivered(report, raise_exception, report.comparisons)
 
 
 def gradgradcheck(
-    fn_or_module,
+    fn,
     inputs,
     grad_outputs=None,
     *,
@@ -144,157 +117,109 @@ def gradgradcheck(
     seed=0,
     raise_exception=True,
 ):
-    """gradcheck of the gradients themselves, as functions of the inputs, the parameters and `grad_outputs`.
+    """gradcheck of the gradients, as functions of the inputs, the parameters and `grad_outputs`.
 
-    `grad_outputs` (a Tensor for each output that requires grad; random by default) are checked like inputs.
+    `grad_outputs`: a Tensor for each output that requires grad; random when left out.
     """
-    fn, module, inputs = fn_or_module, fn_or_module, _named(inputs, "inputs")
-    options = (eps, atol, rtol, directions, seed)
-    outputs = [y for y in _tensors(fn(*inputs.values())) if y.requires_grad]
+    inputs, options = _named("inputs", inputs), (eps, atol, rtol, directions, seed)
+    outputs = _differentiable(fn(*inputs.values()))
     if not outputs:
-        return _delivered(_examine(fn, inputs, module, *options), (), raise_exception)
+        return _delivered(_examine(fn, fn, inputs, *options), raise_exception)
     if grad_outputs is None:
         rng = np.random.default_rng(seed)
-        grad_outputs = tuple(Tensor(_random_like(y.data, rng), requires_grad=True) for y in outputs)
+        grad_outputs = [Tensor(_random_like(y.data, rng), requires_grad=True) for y in outputs]
 
     def derivative(*arguments):
-        """The gradients of <grad_outputs, fn(inputs)> with respect to all that require grad."""
-        x, g = arguments[: len(inputs)], arguments[len(inputs) :]
+        xs, gs = arguments[: len(inputs)], arguments[len(inputs) :]
         with enable_grad():
-            y = [y for y in _tensors(fn(*x)) if y.requires_grad]
-            wanted = [*filter(_requires_grad, x), *_parameters(module).values()]
-            found = grad(y, wanted, g, create_graph=True, allow_unused=True)
-        return [gradient for gradient in found if gradient is not None]
+            ys = _differentiable(fn(*xs))
+            wanted = _differentiable(xs) + list(_parameters(fn).values())
+            gradients = grad(ys, wanted, gs, create_graph=True, allow_unused=True)
+        return [g for g in gradients if g is not None]
 
-    arguments = inputs | _named(grad_outputs, "grad_outputs")
-    report = _examine(derivative, arguments, module, *options)
-    if report.status == "wrong":
-        first = _examine(fn, inputs, module, *options).status
+    report = _examine(derivative, fn, inputs | _named("grad_outputs", grad_outputs), *options)
+    if report.status == "wrong" and _examine(fn, fn, inputs, *options).status == "wrong":
+        report = Report(report.comparisons, "at first order already, so begin with gradcheck")
+    elif report.status == "wrong":
         blame = (
-            "at second order; the first order is wrong already, so begin with gradcheck"
-            if first == "wrong"
-            else "at second order, though not at first: look for a backward that uses arrays or detached tensors, "
-            "where it should combine Tensors"
+            "at second order alone: does a backward read arrays or detach, instead of using ops?"
         )
-        report = Report(report.comparisons, f"{report.note}; {blame}" if report.note else blame)
-    # That a gradient does not depend on some input is how linear functions are: no reason to warn.
-    return _delivered(report, (), raise_exception)
+        report = Report(report.comparisons, " ".join(filter(None, (report.note, blame))))
+    return _delivered(report, raise_exception)
 
 
 def adjointcheck(linear, adjoint, x, y=None, *, rtol=1e-10, seed=0):
-    """Checks that `linear` is linear and `adjoint` its adjoint, <A x, y> = <x, A' y>, on random numbers; returns a Report.
+    """Checks on random numbers that `linear` is linear, and `adjoint` its adjoint: <A x, y> = <x, A' y>.
 
-    `x` (and `y`, by default A(x)) are Tensors or arrays in float64 that give the shapes. The errors are relative to |A x| |y|.
-    Raises GradcheckError where either does not hold.
+    x, and y (A(x) when left out), are float64 Tensors or arrays that give the shapes. Returns a Report,
+    whose errors are relative to |A x| |y|, or raises GradcheckError.
     """
-    rng = np.random.default_rng(seed)
-    y = linear(x) if y is None else y
-    for name, value in (("x", x), ("y", y)):
-        if value.dtype != np.float64:
-            raise TypeError(_why_float64(name, value.dtype, rtol, "rtol"))
-
-    def random(like):
-        array = _random_like(_array(like), rng)
-        return Tensor(array) if isinstance(like, Tensor) else array
-
-    u, v, w = random(x), random(x), random(y)
-    au, av, back = linear(u), linear(v), adjoint(w)
+    y, rng = linear(x) if y is None else y, np.random.default_rng(seed)
+    _require_float64({"x": x, "y": y}, rtol)
+    kind = Tensor if isinstance(x, Tensor) else np.asarray
+    u, v, w = (kind(rng.standard_normal(like.shape)) for like in (x, x, y))
+    au, av, auv, back = linear(u), linear(v), linear(2 * u - 3 * v), adjoint(w)
     for name, got, wanted in (("linear(x)", au, y), ("adjoint(y)", back, x)):
         if got.shape != wanted.shape:
-            raise ValueError(f"expected {name} to have shape {wanted.shape}, got {got.shape}")
-    au, av, sum_, back, u_, w_ = (_host(a) for a in (au, av, linear(2 * u - 3 * v), back, u, w))
-
-    def compare(name, left, right, scale, note):
-        left, right = np.asarray(left), np.asarray(right)
-        error = abs(left - right) / scale if scale else np.zeros(left.shape)
-        good = bool((error <= rtol).all())
-        status = ("right" if scale else "proves nothing") if good else "wrong"
-        return Comparison(name, left, right, error, status, note="" if good else note)
-
-    size = np.linalg.norm(au) * np.linalg.norm(w_)
-    products = (au * w_).sum(), (u_ * back).sum()
-    unequal = "<A x, y> is {:.9g}, <x, A' y> is {:.9g}".format(*products)
-    crooked = "A(2 u - 3 v) is not 2 A(u) - 3 A(v)"
-    report = Report(
+            raise ValueError(f"expected {name} of shape {wanted.shape}, got {got.shape}")
+    u, w, au, av, auv, back = (np.asarray(a) for a in (u, w, au, av, auv, back))
+    rows = []
+    for name, left, right, scale in (
+        ("A(2u - 3v) = 2Au - 3Av", auv, 2 * au - 3 * av, abs(au).max(initial=0)),
         (
-            compare("linear", sum_, 2 * au - 3 * av, abs(au).max(initial=0), crooked),
-            compare("adjoint", *products, size, unequal),
-        )
-    )
-    return _delivered(report, (), raise_exception=True)
+            "<Au, w> = <u, A'w>",
+            (au * w).sum(),
+            (u * back).sum(),
+            np.sqrt((au**2).sum() * (w**2).sum()),
+        ),
+    ):
+        error = abs(left - right) / (scale or 1)
+        status = "wrong" if not (error <= rtol).all() else "right" if scale else "proves nothing"
+        rows.append(Comparison(name, left, right, error, status))
+    return _delivered(Report(tuple(rows)), True)
 
 
 class StepCurve(NamedTuple):
-    """Relative errors of difference quotients, one for each step."""
+    """The relative error of forward and of central differences, for each step."""
 
     steps: np.ndarray
     forward: np.ndarray
     central: np.ndarray
 
 
-def step_curve(fn_or_module, inputs, steps=None, seed=0):
-    """How the error of forward and central differences depends on the step, along one random direction; a StepCurve.
+def step_curve(fn, inputs, steps=None, seed=0):
+    """How far differences are from the gradient, by step size, along one random direction.
 
-    Large steps suffer from curvature (an error like h, or h^2 for central differences), small ones from rounding (like 1/h).
+    Large steps suffer from curvature (error ~ h, central h^2), small ones from rounding (~ 1 / h).
     """
-    steps = np.logspace(-13, 0, 53) if steps is None else np.asarray(steps, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    probe = _Probe(fn_or_module, _named(inputs, "inputs"), fn_or_module)
-    gradients = probe.gradients(rng)
-    moves = [(leaf, _random_like(leaf.data, rng)) for leaf in probe.leaves.values()]
-    slope = sum(_dot(v, g) for (_, v), g in zip(moves, gradients, strict=True))
+    steps = np.logspace(-13, 0, 53) if steps is None else np.asarray(steps)
+    probe = _Probe(fn, fn, _named("inputs", inputs), np.random.default_rng(seed))
+    moves = [(leaf, _random_like(leaf.data, probe.rng)) for leaf in probe.leaves.values()]
+    slope = sum(_dot(v, g) for (_, v), g in zip(moves, probe.gradients(), strict=True))
     left, right = np.array([probe.slopes(moves, h) for h in steps]).T
-    return StepCurve(
-        steps, abs(right - slope) / abs(slope), abs((left + right) / 2 - slope) / abs(slope)
-    )
+    forward, central = (abs(found / slope - 1) for found in (right, (left + right) / 2))
+    return StepCurve(steps, forward, central)
 
 
 # ---------------------------------------------------------------- moving the inputs
 
 
 class _Probe:
-    """A function at copies of its inputs, whose leaves (inputs that require grad, and parameters) can be moved."""
+    """A function at copies of its inputs, whose leaves (inputs that require grad, parameters) can move."""
 
-    def __init__(self, function, inputs, module):
-        self.function = function
-        self.inputs = {name: _copy(x) for name, x in inputs.items()}
-        self.leaves = {name: x for name, x in self.inputs.items() if _requires_grad(x)}
-        self.leaves |= _parameters(module)
+    def __init__(self, function, module, inputs, rng):
+        self.function, self.rng = function, rng
+        self.inputs = {
+            name: Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x
+            for name, x in inputs.items()
+        }
+        leaves = {n: x for n, x in self.inputs.items() if isinstance(x, Tensor) and x.requires_grad}
+        self.leaves = leaves | _parameters(module)
         if not self.leaves:
-            raise ValueError(
-                "nothing to check: no input requires grad; make one with td.tensor(..., requires_grad=True)"
-            )
-
-    def gradients(self, rng):
-        """The gradients of all leaves for random cotangents of the outputs; None for a leaf that no output depends on."""
-        results = _tensors(self.function(*self.inputs.values()))
-        floating = [i for i, y in enumerate(results) if y.is_floating_point()]
-        chosen = [i for i in floating if results[i].requires_grad]
-        self.chosen = chosen or floating  # without any graph: to see whether they change all the same
-        self.outputs = [results[i].data for i in self.chosen]
+            raise ValueError("nothing to check: no input requires grad; pass requires_grad=True")
+        self.results = _differentiable(self.run()) or self.run()
+        self.outputs = [y.data for y in self.results]
         self.cotangents = [_random_like(y, rng) for y in self.outputs]
-        if not chosen:
-            return [None] * len(self.leaves)
-        ys, gs = [results[i] for i in chosen], [Tensor(c) for c in self.cotangents]
-        found = grad(ys, list(self.leaves.values()), gs, allow_unused=True)
-        return [None if g is None else g.data for g in found]
 
-    def forward(self):
-        with no_grad():
-            results = _tensors(self.function(*self.inputs.values()))
-        return [results[i].data for i in self.chosen]
-
-    def slopes(self, moves, h):
-        """The left and the right difference quotient of <cotangents, outputs> along moves [(leaf, direction)]."""
-        return [self._rise(moves, step) / step for step in (-h, h)]
-
-    def _rise(self, moves, step):
-        before = [leaf.data for leaf, _ in moves]
-        try:
-            for leaf, v in moves:
-                leaf.data = leaf.data + step * v
-            there = self.forward()
-        finally:
-            for (leaf, _), array in zip(moves, before, strict=True):
-                leaf.data = array
-        return sum(map(_dot, self.cotangents, map(np.subtract, there, self.outputs)))
+    def run(self):
+        return [y for y in _tensors(self.function(*self.inputs.values())) if y.is_floating_point()]

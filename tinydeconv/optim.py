@@ -32,7 +32,7 @@ class Optimizer:
         for p in self._params():
             if not isinstance(p, Tensor) or not p.is_leaf:
                 raise TypeError(f"an optimiser moves leaf Tensors, got {type(p).__name__}")
-        self.state = [{} for _ in self._params()]
+        self.state: list[dict] = [{} for _ in self._params()]
 
     def _params(self):
         return [p for group in self.param_groups for p in group["params"]]

@@ -4,6 +4,8 @@ The operations (`x + y`, `x.exp()`, `x.sum(dim=1)`) are defined in `ops` and hun
 by one table there.
 """
 
+from functools import partial
+
 import numpy as np
 
 from . import engine
@@ -143,6 +145,7 @@ class Tensor:
         anything, replaces the gradient.
         """
         node = self._node_for("register_hook")
+        hook = partial(hook)  # its own object, so that remove() takes off this registration alone
         node.hooks = (*node.hooks, hook)
         return Hook(node, hook)
 
@@ -244,9 +247,6 @@ class Tensor:
         if self.ndim == 0:
             raise TypeError("a 0-d tensor has no length")
         return self.shape[0]
-
-    def __iter__(self):
-        return (self[i] for i in range(len(self)))
 
     def __bool__(self):
         return bool(self.item())

@@ -81,13 +81,13 @@ def _filters(w, geometry):
 
 def _patches(cols, geometry):
     """(N, C, *kernel, *small) -> (N, G, C/G * K, S)"""
-    n, channels, groups = *cols.shape[:2], geometry.groups
-    return cols.reshape(n, groups, channels // groups * prod(geometry.kernel), prod(geometry.small))
+    (n, channels), groups, taps = cols.shape[:2], geometry.groups, prod(geometry.kernel)
+    return cols.reshape(n, groups, channels // groups * taps, prod(geometry.small))
 
 
 def _features(y, geometry):
     """(N, F, *small) -> (N, G, F/G, S)"""
-    n, filters, groups = *y.shape[:2], geometry.groups
+    (n, filters), groups = y.shape[:2], geometry.groups
     return y.reshape(n, groups, filters // groups, prod(geometry.small))
 
 

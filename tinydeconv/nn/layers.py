@@ -2,6 +2,7 @@
 and state names are PyTorch's.
 """
 
+from collections.abc import Callable
 from math import prod, sqrt
 
 import numpy as np
@@ -213,7 +214,7 @@ class _BatchNorm(Module):
                 f"{self.num_features} channels, got shape {input.shape}"
             )
         momentum = self.momentum
-        if self.training and self.track_running_stats:
+        if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.data = self.num_batches_tracked.data + np.int64(1)
             if momentum is None:  # the plain mean over all batches
                 momentum = 1 / self.num_batches_tracked.item()
@@ -420,6 +421,8 @@ MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = _for_axes(_MaxUnpool, "MaxUnpool", "max_
 
 class _Loss(Module):
     """A loss function as a layer: loss(input, target)."""
+
+    function: Callable
 
     def __init__(self, reduction="mean"):
         self.reduction = reduction

@@ -142,7 +142,7 @@ class Module:
 
     def state_dict(self, prefix=""):
         """{dotted name: detached Tensor sharing memory}, in PyTorch's order and with its names."""
-        state = {}
+        state: dict[str, Tensor] = {}
         for kind in (Parameter, Buffer):
             state |= {
                 prefix + name: value.detach()

@@ -83,7 +83,7 @@ def _operand(function, swapped=False):
 
 
 OPERATORS = {
-    "__getitem__": index, "__neg__": neg,
+    "__getitem__": index, "__iter__": lambda x: (x[i] for i in range(len(x))), "__neg__": neg,
     "__pos__": lambda x: x,
     "__abs__": abs, "__invert__": bitwise_not,
 }
@@ -99,4 +99,3 @@ for _name, _function in (METHODS | OPERATORS).items():
     setattr(Tensor, _name, _function)
 for _name, _function in PROPERTIES.items():
     setattr(Tensor, _name, property(_function))
-Tensor.__hash__ = object.__hash__  # by identity, because == compares elements

@@ -67,7 +67,7 @@ def einsum(equation, *operands):
     then the operands are joined two by two, each time as one batched matmul.
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = operands[0]
+        operands = tuple(operands[0])
     terms, output = _parse(equation, operands)
     joined, letters = _simplify(operands[0], terms[0], set("".join(terms[1:]) + output))
     for i, (operand, term) in enumerate(zip(operands[1:], terms[1:], strict=True), start=1):
@@ -109,7 +109,7 @@ def _parse(equation, operands):
             f"einsum {equation!r}: each letter of the output must appear there once and in some "
             "operand"
         )
-    sizes = {}
+    sizes: dict[str, int] = {}
     for i, (term, x) in enumerate(zip(terms, operands, strict=True)):
         for letter, n in zip(term, x.shape, strict=True):
             if n != sizes.setdefault(letter, n) and 1 not in (n, sizes[letter]):

@@ -115,7 +115,7 @@ def promote(*operands, floating=False):
     if len(tensors) == len(operands) and all(t.dtype == like.dtype for t in tensors):
         dtype = like.dtype
     else:
-        operands = [Tensor(v) if is_array(v) else v for v in operands]
+        operands = tuple(Tensor(v) if is_array(v) else v for v in operands)
         dtype = result_type(*operands)
     if floating and dtype.kind != "f":
         dtype = FLOAT
