@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, is_array
 
 
 class _State(threading.local):
@@ -68,12 +68,16 @@ class Op:
         raise NotImplementedError
 
     def __call__(self, *inputs):
+        for x in inputs:
+            if not hasattr(x, "node"):
+                raise TypeError(f"expected a Tensor, got {type(x).__name__}: use td.tensor(...)")
         arrays = [x.data for x in inputs]
         xp = array_module(*arrays)
-        with np.errstate(
-            all="ignore"
-        ):  # like PyTorch, infinities and NaNs pass in silence; detect_anomaly finds them
-            y = xp.asarray(self.forward(*arrays))
+        # Infinities and NaNs pass in silence, as in PyTorch; detect_anomaly finds them.
+        with np.errstate(all="ignore"):
+            y = self.forward(*arrays)
+        if not is_array(y):  # NumPy's arithmetic turns 0-d arrays into scalars
+            y = xp.asarray(y)
         if _state.anomaly:
             _look_for_anomaly(self, arrays, y)
         result = inputs[0].wrap(y, version=inputs[0].version if self.view else None)

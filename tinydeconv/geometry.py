@@ -51,16 +51,16 @@ class ConvGeometry:
             zip(big, stride, padding, _spans(kernel, dilation), strict=True)
         ):
             padded = n + low + high
-            if n < 1 or padded < span:
+            steps = (padded - span) // s
+            if ceil_mode and (padded - span) % s and (steps + 1) * s < n + low:
+                steps += 1
+            if n < 1 or steps < 0:
                 raise ValueError(
                     f"the kernel does not fit on spatial axis {axis}: kernel size {kernel[axis]} "
                     f"with dilation {dilation[axis]} "
                     f"spans {span}, the image has size {n} and with padding ({low}, {high}) "
                     f"{padded}"
                 )
-            steps = (padded - span) // s
-            if ceil_mode and (padded - span) % s and (steps + 1) * s < n + low:
-                steps += 1
             small.append(steps + 1)
         return cls(big, tuple(small), kernel, stride, padding, dilation, groups)
 

@@ -3,89 +3,85 @@
 >>> x = td.tensor([0.5, 2.0], dtype=td.float64, requires_grad=True)
 >>> assert gradcheck(td.exp, x)
 
-For a function f and a cotangent c, backward computes the gradient of the number <c, f(x)>. Moving x a
-little along a direction v gives its slope without any calculus:
+For a function f and a cotangent c, backward computes the gradient of the number <c, f(x)>. Moving x
+a little along a direction v gives its slope without any calculus:
 
     <v, gradient> = (<c, f(x + h v)> - <c, f(x - h v)>) / 2h + O(h^2)
 
-The cotangent is random, never ones, because sums hide mistakes: the outputs of a softmax always add up
-to 1, so with ones a gradient of zeros would pass.
+The cotangent is random, never ones, because sums hide mistakes: the outputs of a softmax always add
+up to 1, so with ones a gradient of zeros would pass.
 """
 
-import itertools
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from .backend import device_of, to_device, to_numpy
-from .engine import enable_grad, grad, no_grad
+from .engine import grad
 from .tensor import Tensor
 
 FINER = 32  # a suspicious difference is taken again with a step this many times smaller
 
 
 class GradcheckError(RuntimeError):
-    """A gradient is wrong, or cannot be checked at all; `.report` has the figures."""
+    """A gradient is wrong, or nothing can be checked at all; `.report` is the Report."""
 
-    def __init__(self, report):
-        super().__init__(str(report))
-        self.report = report
+    report = property(lambda self: self.args[0])
 
 
 class GradcheckWarning(UserWarning):
-    """A check that shows nothing: at a kink there is no derivative, or the derivative is zero."""
+    """The check shows nothing: there is a kink, where no derivative exists, or it is zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The gradient of one input or parameter: from backward (`analytic`), from differences (`numeric`).
+    """One input's or parameter's gradient, from backward (`analytic`) and differences (`numeric`).
 
     Both have the input's shape, or one number a direction. So has `error`, |analytic - numeric| /
-    (|numeric| + atol / rtol): it passes up to rtol, which is PyTorch's |analytic - numeric| <=
-    atol + rtol |numeric|. `index` is the worst element's.
+    (|numeric| + atol / rtol), which passes up to rtol: that is PyTorch's criterion, |analytic -
+    numeric| <= atol + rtol |numeric|. `index` is that of the worst error, or of the first kink.
     """
 
     name: str
+    status: str  # "right", "wrong", "kink" or "proves nothing"
     analytic: np.ndarray
     numeric: np.ndarray
     error: np.ndarray
-    status: str  # "right", "wrong", "kink" or "proves nothing"
-    note: str = ""
     index: tuple = ()
+    note: str = ""
 
     ok = property(lambda self: self.status == "right")
     relative = property(lambda self: float(self.error.max(initial=0)))
     absolute = property(lambda self: float(abs(self.analytic - self.numeric).max(initial=0)))
 
     def __str__(self):
-        line = f"  {self.name:16}{self.status:16}worst error {self.relative:.1e} relative, "
-        line += f"{self.absolute:.1e} absolute, of {self.error.size}"
-        return f"{line}\n      {self.note}" if self.note else line
+        line = f"  {self.name}: {self.status}" + f" at {list(self.index)}" * bool(self.index)
+        if self.error.size:
+            a, n, e = (x[self.index] for x in (self.analytic, self.numeric, self.error))
+            line += f", analytic {a:.9g}, numeric {n:.9g}, relative error {e:.1e}"
+        return line + f"\n      {self.note}" * bool(self.note)
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a check found; true if it is "right", which takes one gradient that is and none that is not."""
+    """What a check found. True if its status is "right": some gradient is, and none is not."""
 
     comparisons: tuple = ()
     note: str = ""  # on all of them, or why there are none
 
     ok = property(lambda self: self.status == "right")
-    relative = property(lambda self: max((c.relative for c in self.comparisons), default=np.inf))
 
     @property
     def status(self):
-        found = {c.status for c in self.comparisons}
         ranks = ("wrong", "kink", "right", "proves nothing")
-        return next((status for status in ranks if status in found), "wrong")
+        return min((c.status for c in self.comparisons), key=ranks.index, default="wrong")
 
     def __bool__(self):
         return self.ok
 
     def __str__(self):
-        title = f"gradients: {self.status}" + f": {self.note}" * bool(self.note)
+        title = f"gradcheck: {self.status}" + f", {self.note}" * bool(self.note)
         return "\n".join([title, *map(str, self.comparisons)])
 
 
@@ -94,132 +90,296 @@ def gradcheck(
 ):
     """Compares the gradients of a function or Module with central differences; returns a Report.
 
-    `inputs`: a Tensor or a tuple of arguments. Checked are the Tensors that require grad, in float64,
-    and a Module's parameters; what counts are the outputs that require grad. Every element is moved by
-    +-eps, two forwards each; with `directions=n` each input as a whole moves along n random directions.
+    `inputs`: a Tensor or a tuple of arguments. Checked are the Tensors that require grad, in
+    float64, and a Module's parameters; what counts are the outputs that require grad. Each element
+    is moved by +-eps, two forwards each; with `directions=n` each input as a whole moves along n
+    random directions instead.
 
     A wrong gradient raises GradcheckError: which input, which index, both values, a hint. Where the
-    function has a kink or stands still nothing is proven: that is a GradcheckWarning.
+    function has a kink, or stands still, nothing is proven: that is a GradcheckWarning.
     """
-    report = _examine(fn, fn, _named("inputs", inputs), eps, atol, rtol, directions, seed)
+    report = _examine(fn, fn, _named("inputs", inputs), seed, eps, atol, rtol, directions)
     return _delivered(report, raise_exception, report.comparisons)
 
 
-def gradgradcheck(
-    fn,
-    inputs,
-    grad_outputs=None,
-    *,
-    eps=1e-6,
-    atol=1e-5,
-    rtol=1e-3,
-    directions=None,
-    seed=0,
-    raise_exception=True,
-):
+def gradgradcheck(fn, inputs, grad_outputs=None, *, seed=0, raise_exception=True, **options):
     """gradcheck of the gradients, as functions of the inputs, the parameters and `grad_outputs`.
 
-    `grad_outputs`: a Tensor for each output that requires grad; random when left out.
+    `grad_outputs`: a Tensor for each output that requires grad, random when left out. `options`:
+    eps, atol, rtol and directions, as in gradcheck.
     """
-    inputs, options = _named("inputs", inputs), (eps, atol, rtol, directions, seed)
-    outputs = _differentiable(fn(*inputs.values()))
-    if not outputs:
-        return _delivered(_examine(fn, fn, inputs, *options), raise_exception)
+    inputs, rng = _named("inputs", inputs), np.random.default_rng(seed)
     if grad_outputs is None:
-        rng = np.random.default_rng(seed)
-        grad_outputs = [Tensor(_random_like(y.data, rng), requires_grad=True) for y in outputs]
+        outputs = _differentiable(_tensors(fn(*inputs.values())))
+        grad_outputs = [Tensor(_random(y.data, rng), requires_grad=True) for y in outputs]
 
     def derivative(*arguments):
         xs, gs = arguments[: len(inputs)], arguments[len(inputs) :]
-        with enable_grad():
-            ys = _differentiable(fn(*xs))
-            wanted = _differentiable(xs) + list(_parameters(fn).values())
-            gradients = grad(ys, wanted, gs, create_graph=True, allow_unused=True)
-        return [g for g in gradients if g is not None]
+        outputs = _differentiable(_tensors(fn(*xs)))
+        wanted = [*_differentiable(xs), *_parameters(fn).values()]
+        found = grad(outputs, wanted, gs, create_graph=True, allow_unused=True)
+        return [g for g in found if g is not None]
 
-    report = _examine(derivative, fn, inputs | _named("grad_outputs", grad_outputs), *options)
-    if report.status == "wrong" and _examine(fn, fn, inputs, *options).status == "wrong":
-        report = Report(report.comparisons, "at first order already, so begin with gradcheck")
-    elif report.status == "wrong":
-        blame = (
-            "at second order alone: does a backward read arrays or detach, instead of using ops?"
-        )
-        report = Report(report.comparisons, " ".join(filter(None, (report.note, blame))))
+    arguments = inputs | _named("grad_outputs", grad_outputs)
+    report = _examine(derivative, fn, arguments, seed, **options)
+    if report.status == "wrong" and report.comparisons:
+        first = _examine(fn, fn, inputs, seed, **options).status
+        report = Report(report.comparisons, f"at second order (at first order: {first})")
     return _delivered(report, raise_exception)
 
 
 def adjointcheck(linear, adjoint, x, y=None, *, rtol=1e-10, seed=0):
-    """Checks on random numbers that `linear` is linear, and `adjoint` its adjoint: <A x, y> = <x, A' y>.
+    """Checks on random numbers that A is linear and A' its adjoint: <A x, y> = <x, A' y>.
 
-    x, and y (A(x) when left out), are float64 Tensors or arrays that give the shapes. Returns a Report,
-    whose errors are relative to |A x| |y|, or raises GradcheckError.
+    x, and y (A(x) when left out), are float64 Tensors or arrays that give the shapes. The errors
+    are relative to the norms. Returns a Report, or raises GradcheckError.
     """
     y, rng = linear(x) if y is None else y, np.random.default_rng(seed)
     _require_float64({"x": x, "y": y}, rtol)
-    kind = Tensor if isinstance(x, Tensor) else np.asarray
-    u, v, w = (kind(rng.standard_normal(like.shape)) for like in (x, x, y))
-    au, av, auv, back = linear(u), linear(v), linear(2 * u - 3 * v), adjoint(w)
-    for name, got, wanted in (("linear(x)", au, y), ("adjoint(y)", back, x)):
-        if got.shape != wanted.shape:
-            raise ValueError(f"expected {name} of shape {wanted.shape}, got {got.shape}")
-    u, w, au, av, auv, back = (np.asarray(a) for a in (u, w, au, av, auv, back))
+    wrap = Tensor if isinstance(x, Tensor) else np.asarray
+    u, v, w = (wrap(rng.standard_normal(like.shape)) for like in (x, x, y))
+    au, back = linear(u), adjoint(w)
+    if (au.shape, back.shape) != (y.shape, x.shape):
+        raise ValueError(f"expected {y.shape} and {x.shape}, got {au.shape} and {back.shape}")
+    off = linear(u - 2 * v) - au + 2 * linear(v)
     rows = []
-    for name, left, right, scale in (
-        ("A(2u - 3v) = 2Au - 3Av", auv, 2 * au - 3 * av, abs(au).max(initial=0)),
-        (
-            "<Au, w> = <u, A'w>",
-            (au * w).sum(),
-            (u * back).sum(),
-            np.sqrt((au**2).sum() * (w**2).sum()),
-        ),
+    for name, left, right, square in (
+        ("|A(u - 2v) - Au + 2Av| = 0", _dot(off, off) ** 0.5, 0, _dot(au, au)),
+        ("<Au, w> = <u, A'w>", _dot(au, w), _dot(u, back), _dot(au, au) * _dot(w, w)),
     ):
-        error = abs(left - right) / (scale or 1)
-        status = "wrong" if not (error <= rtol).all() else "right" if scale else "proves nothing"
-        rows.append(Comparison(name, left, right, error, status))
-    return _delivered(Report(tuple(rows)), True)
-
-
-class StepCurve(NamedTuple):
-    """The relative error of forward and of central differences, for each step."""
-
-    steps: np.ndarray
-    forward: np.ndarray
-    central: np.ndarray
+        error = abs(left - right) / (square or 1) ** 0.5
+        status = "wrong" if not error <= rtol else "right" if square else "proves nothing"
+        rows.append(Comparison(name, status, *np.array([left, right, error])))
+    return _delivered(Report(tuple(rows)), raise_exception=True)
 
 
 def step_curve(fn, inputs, steps=None, seed=0):
-    """How far differences are from the gradient, by step size, along one random direction.
+    """The error of differences by step size, along one random direction: (steps, forward, central).
 
-    Large steps suffer from curvature (error ~ h, central h^2), small ones from rounding (~ 1 / h).
+    The errors are relative to backward's slope. Large steps suffer from curvature (like h, central
+    differences like h^2), small ones from rounding (like 1 / h).
     """
     steps = np.logspace(-13, 0, 53) if steps is None else np.asarray(steps)
-    probe = _Probe(fn, fn, _named("inputs", inputs), np.random.default_rng(seed))
-    moves = [(leaf, _random_like(leaf.data, probe.rng)) for leaf in probe.leaves.values()]
+    probe = _Probe(fn, fn, _named("inputs", inputs), seed)
+    probe.start()
+    moves = [(leaf, _random(leaf.data, probe.rng)) for leaf in probe.leaves.values()]
     slope = sum(_dot(v, g) for (_, v), g in zip(moves, probe.gradients(), strict=True))
-    left, right = np.array([probe.slopes(moves, h) for h in steps]).T
-    forward, central = (abs(found / slope - 1) for found in (right, (left + right) / 2))
-    return StepCurve(steps, forward, central)
+    left, right = np.array([probe.slopes(moves, float(h)) for h in steps]).T
+    return steps, abs(right / slope - 1), abs((left + right) / 2 / slope - 1)
 
 
 # ---------------------------------------------------------------- moving the inputs
 
 
 class _Probe:
-    """A function at copies of its inputs, whose leaves (inputs that require grad, parameters) can move."""
+    """A function at copies of its inputs; inputs that require grad, and parameters, can move."""
 
-    def __init__(self, function, module, inputs, rng):
-        self.function, self.rng = function, rng
-        self.inputs = {
-            name: Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x
-            for name, x in inputs.items()
-        }
-        leaves = {n: x for n, x in self.inputs.items() if isinstance(x, Tensor) and x.requires_grad}
-        self.leaves = leaves | _parameters(module)
+    def __init__(self, function, module, inputs, seed):
+        self.function, self.rng = function, np.random.default_rng(seed)
+        self.inputs = {name: _copy(x) for name, x in inputs.items()}
+        self.leaves = {name: x for name, x in self.inputs.items() if _differentiable([x])}
+        self.leaves |= _parameters(module)
         if not self.leaves:
-            raise ValueError("nothing to check: no input requires grad; pass requires_grad=True")
-        self.results = _differentiable(self.run()) or self.run()
+            raise ValueError("nothing to check: no input requires grad; set requires_grad=True")
+
+    def start(self):
+        """Runs it, draws a cotangent for each output, and says what makes a check impossible."""
+        tensors = {n: x for n, x in (self.inputs | self.leaves).items() if isinstance(x, Tensor)}
+        before = {name: x.data.copy() for name, x in tensors.items()}
+        self.results = self.run()
         self.outputs = [y.data for y in self.results]
-        self.cotangents = [_random_like(y, rng) for y in self.outputs]
+        self.cotangents = [_random(y, self.rng) for y in self.outputs]
+        changed = ", ".join(n for n, x in tensors.items() if not _equal(x.data, before[n]))
+        if changed:
+            return f"the function overwrites {changed}: it must leave its inputs alone"
+        if not self.outputs or any(y.dtype != np.float64 for y in self.outputs):
+            return "the function must return float64 tensors: no other dtype on the way"
+        if not all(np.isfinite(to_numpy(y)).all() for y in self.outputs):
+            return "the function is not finite at these inputs: choose others"
+        if not all(map(_equal, self.outputs, (y.data for y in self.run()))):
+            return "two runs differ: switch dropout off with .eval(), or seed it inside"
+        return ""
 
     def run(self):
-        return [y for y in _tensors(self.function(*self.inputs.values())) if y.is_floating_point()]
+        """The outputs that require grad, or else all floating ones: do they change all the same?"""
+        results = _tensors(self.function(*self.inputs.values()))
+        return _differentiable(results) or [y for y in results if y.is_floating_point()]
+
+    def gradients(self):
+        """What backward computes for each leaf, None where the outputs have no graph to it."""
+        if not _differentiable(self.results):
+            return [None] * len(self.leaves)
+        leaves, cotangents = list(self.leaves.values()), [Tensor(c) for c in self.cotangents]
+        found = grad(self.results, leaves, cotangents, allow_unused=True)
+        return [None if g is None else g.data for g in found]
+
+    def slopes(self, moves, h):
+        """The left and right difference quotients of <c, f>, moving (leaf, direction) pairs."""
+        before, found = [leaf.data for leaf, _ in moves], []
+        try:
+            for step in (-h, h):
+                for (leaf, v), array in zip(moves, before, strict=True):
+                    leaf.data = array + step * v
+                pairs = zip(self.cotangents, self.run(), self.outputs, strict=True)
+                found.append(sum(_dot(c, y.data - y0) for c, y, y0 in pairs) / step)
+        finally:
+            for (leaf, _), array in zip(moves, before, strict=True):
+                leaf.data = array
+        return found
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def _examine(function, module, inputs, seed, eps=1e-6, atol=1e-5, rtol=1e-3, directions=None):
+    """The Report of a check."""
+    if not min(eps, atol, rtol) > 0:
+        raise ValueError(f"expected positive eps, atol and rtol, got {eps}, {atol} and {rtol}")
+    probe = _Probe(function, module, inputs, seed)
+    _require_float64(probe.leaves, eps)
+    buffers = [(b, b.data.copy()) for b in getattr(module, "buffers", tuple)()]
+    try:
+        trouble = probe.start()
+        if trouble:
+            return Report(note=trouble)
+        pairs = zip(probe.leaves, probe.gradients(), strict=True)
+        found = (_compare(probe, name, g, eps, atol, rtol, directions) for name, g in pairs)
+        return Report(tuple(found))
+    finally:
+        for buffer, array in buffers:  # the running statistics of a batch norm
+            buffer.data = array
+
+
+def _compare(probe, name, gradient, eps, atol, rtol, directions):
+    """The Comparison for one leaf."""
+    leaf, unused, remarks = probe.leaves[name], gradient is None, {}
+    gradient = leaf.data * 0 if unused else gradient
+    shape = leaf.shape if directions is None else (directions,)
+    analytic, numeric, kinks = np.zeros((3, *shape))
+    for k, v in enumerate(_directions(leaf.data, directions, probe.rng)):
+        slopes = probe.slopes([(leaf, v)], eps)
+        analytic.flat[k], numeric.flat[k] = a, n = _dot(v, gradient), sum(slopes) / 2
+        tolerance = atol + rtol * abs(n)
+        if not max(abs(a - n), abs(slopes[0] - slopes[1])) <= tolerance:
+            finer = probe.slopes([(leaf, v)], eps / FINER)
+            kinks.flat[k], remarks[k] = _second_look(a, slopes, finer, tolerance)
+    error = np.nan_to_num(abs(analytic - numeric) / (abs(numeric) + atol / rtol), nan=np.inf)
+    wrong = (error > rtol) & (kinks == 0)
+    status, note, worst = "right", "", int(error.argmax()) if error.size else 0
+    if wrong.any():
+        status, worst = "wrong", int(np.where(wrong, error, -1).argmax())
+        note = remarks.get(worst) or _hint(analytic, numeric, wrong)
+    elif kinks.any():
+        status, worst = "kink", int(kinks.argmax())
+        note = remarks[worst]
+    elif (abs(numeric) * (1 - rtol) <= atol).all():
+        status, zero = "proves nothing", "its derivative is about zero: a gradient of zeros passes"
+        note = "the outputs do not depend on it" if unused else zero
+    elif (gradient.astype(np.float32) == gradient).all():  # in float64 that is no coincidence
+        status, note = "wrong", "its elements are float32 numbers: a backward rounds to float32"
+    index = tuple(map(int, np.unravel_index(worst, shape))) if error.size else ()
+    return Comparison(name, status, analytic, numeric, error, index, note)
+
+
+def _second_look(a, slopes, finer, tolerance):
+    """Whether there is a kink that excuses backward's slope a, and a remark.
+
+    slopes and finer: left and right difference quotients, with a step and with a finer one.
+    """
+    (left, right), central, centre = slopes, sum(slopes) / 2, sum(finer) / 2
+    gap, off = abs(right - left), abs(a - central)
+    # A kink at this very point: finer steps give the same two slopes, and a lies between them.
+    stays = abs(finer[0] - left) + abs(finer[1] - right) <= gap / 4
+    here = gap > tolerance and stays and min(slopes) - tolerance <= a <= max(slopes) + tolerance
+    # A kink less than a step away: finer steps agree with a.
+    near = off > tolerance and abs(finer[0] - a) + abs(finer[1] - a) <= max(gap / 4, tolerance)
+    if here or near:
+        return True, f"a kink: the slope is {left:.6g} on the left, {right:.6g} on the right"
+    rough = abs(centre - central) > max(tolerance, off / 4)
+    return False, f"a finer step gives {centre:.6g}: noise (float32?) or a jump" if rough else ""
+
+
+def _hint(analytic, numeric, wrong):
+    """What the pattern of the errors says about their cause."""
+
+    def same(a, b):
+        return np.allclose(a, b, rtol=1e-3, atol=1e-3 * abs(numeric).max())
+
+    if not np.isfinite(analytic).all():
+        return "not finite: a backward divides by zero or overflows"
+    if not analytic.any():
+        return "zero though the outputs change: a detach(), .data or None cuts the graph somewhere"
+    factor = (analytic * numeric).sum() / ((numeric**2).sum() or 1)
+    if same(analytic, factor * numeric):
+        return f"{factor:.6g} times the numeric gradient: a wrong sign, a factor missing or added"
+    if same(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
+        return "the right numbers in another order: a transpose, a flip, channels exchanged"
+    rows = {axis: np.unique(found).tolist() for axis, found in enumerate(np.nonzero(wrong))}
+    parts = [f"{r} of axis {axis}" for axis, r in rows.items() if len(r) < wrong.shape[axis]]
+    count = f"{wrong.sum()} of {wrong.size} elements are wrong"
+    return f"{count}, all at {' and '.join(parts)}" if parts else count
+
+
+# ---------------------------------------------------------------- small things
+
+
+def _delivered(report, raise_exception, must_prove=()):
+    """The report; as an error if it is wrong, with a warning if something proves nothing."""
+    if report.status == "wrong" and raise_exception:
+        raise GradcheckError(report)
+    if report.status in ("kink", "proves nothing") or not all(c.ok for c in must_prove):
+        warnings.warn(str(report), GradcheckWarning, stacklevel=3)
+    return report
+
+
+def _require_float64(values, step):
+    for name, dtype in ((name, value.dtype) for name, value in values.items()):
+        if dtype != np.float64:
+            why = f"{dtype} rounds at {np.finfo(dtype).eps:.0e}, too coarse for {step:.0e}"
+            raise TypeError(f"expected {name} in float64: {why}; use .double(), on a Module too")
+
+
+def _copy(x):
+    return Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x
+
+
+def _named(name, values):
+    """{"inputs[0]": first, ...} of one argument or a tuple of them."""
+    values = values if isinstance(values, (tuple, list)) else (values,)
+    return {f"{name}[{i}]": value for i, value in enumerate(values)}
+
+
+def _parameters(module):
+    """A Module's parameters by name; nothing for a function."""
+    return {n: p for n, p in getattr(module, "named_parameters", tuple)() if p.requires_grad}
+
+
+def _tensors(results):
+    """What a function returned, a Tensor or several, as a list."""
+    results = list(results) if isinstance(results, (tuple, list)) else [results]
+    if not all(isinstance(y, Tensor) for y in results):
+        raise TypeError(f"expected a function that returns tensors, got {type(results[0])}")
+    return results
+
+
+def _differentiable(values):
+    return [x for x in values if isinstance(x, Tensor) and x.requires_grad]
+
+
+def _directions(array, count, rng):
+    """Random directions, or each element's own when count is None."""
+    for i in range(array.size if count is None else count):
+        unit = (np.arange(array.size) == i).reshape(array.shape).astype(array.dtype)
+        yield to_device(unit, device_of(array)) if count is None else _random(array, rng)
+
+
+def _random(array, rng):
+    return to_device(rng.standard_normal(array.shape).astype(array.dtype), device_of(array))
+
+
+def _dot(a, b):
+    return float((a * b).sum())
+
+
+def _equal(a, b):
+    return np.array_equal(to_numpy(a), to_numpy(b), equal_nan=a.dtype.kind == "f")

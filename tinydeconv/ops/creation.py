@@ -83,7 +83,7 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, … before end; float32 if any of them is a float."""
     start, end = (0, start) if end is None else (start, end)
-    floating = any(isinstance(v, float) for v in (start, end, step))
+    floating = any(isinstance(v, (float, np.floating)) for v in (start, end, step))
     if step == 0:
         raise ValueError("arange needs a step other than 0")
     return _make(

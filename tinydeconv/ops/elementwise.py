@@ -7,7 +7,7 @@ import operator
 from ..backend import array_module
 from ..engine import Op
 from ..tensor import Tensor
-from .promotion import as_floating, as_tensor, promote, result_type
+from .promotion import as_floating, as_tensor, astype, promote, result_type
 
 # ---------------------------------------------------------------- arithmetic
 
@@ -165,8 +165,7 @@ class Softplus(Op):
         return g * sigmoid(x)
 
 
-# ---------------------------------------------------------------- kinks: constants that know they
-# depend on x
+# ---------------------------------------------------------------- kinks
 
 
 class Sign(Op):
@@ -385,9 +384,11 @@ def leaky_relu(x, negative_slope=0.01):
 
 def clamp(x, min=None, max=None):
     """x held between the numbers min and max."""
-    if min is None and max is None:
-        raise ValueError("clamp needs min, max or both")
-    return Clamp(min, max)(x)
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if not bounds or any(isinstance(bound, Tensor) for bound in bounds):
+        raise TypeError("clamp needs numbers as min, max or both; for tensors see maximum, minimum")
+    x = astype(x, result_type(x, *bounds))
+    return Clamp(*(None if bound is None else x.dtype.type(bound) for bound in (min, max)))(x)
 
 
 def maximum(a, b):

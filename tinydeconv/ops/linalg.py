@@ -125,7 +125,7 @@ def _simplify(x, letters, needed):
     """Takes diagonals of repeated letters and sums over letters that nobody needs."""
     for letter in dict.fromkeys(letters):
         while letters.count(letter) > 1:
-            first, second = (i for i, c in enumerate(letters) if c == letter)
+            first, second = [i for i, c in enumerate(letters) if c == letter][:2]
             x, letters = _diagonal(x, first, second), letters[:second] + letters[second + 1 :]
     alone = [i for i, letter in enumerate(letters) if letter not in needed]
     if alone:

@@ -111,6 +111,8 @@ def promote(*operands, floating=False):
     integers become float32.
     """
     tensors = [v for v in operands if isinstance(v, Tensor)]
+    if not tensors:
+        raise TypeError(f"expected a Tensor, got {', '.join(type(v).__name__ for v in operands)}")
     like = tensors[0]
     if len(tensors) == len(operands) and all(t.dtype == like.dtype for t in tensors):
         dtype = like.dtype

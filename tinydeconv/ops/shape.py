@@ -5,6 +5,7 @@ Gather and Scatter. Reshape and
 Permute are undone by themselves.
 """
 
+import operator
 from math import prod
 
 import numpy as np
@@ -186,7 +187,7 @@ def _sizes(sizes):
     """reshape(2, 3) and reshape((2, 3)) alike."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
-    return tuple(int(n) for n in sizes)
+    return tuple(operator.index(n) for n in sizes)
 
 
 # ---------------------------------------------------------------- the functions that people call
