@@ -476,7 +476,7 @@ def test_a_second_derivative_is_stale_after_a_step():
 
 
 def test_stepping_one_network_before_the_others_backward():
-    """The mistake of many a GAN: the critic steps, then the generator's backward runs through it."""
+    """The mistake of many a GAN: the critic steps, then the generator walks back through it."""
     generator, critic = leaf([1.0]), leaf([2.0])
     fake = generator * 3
     critic_loss = (fake.detach() * critic).sum()
@@ -940,8 +940,8 @@ CUBED = [
     (td.sin, lambda x: -np.cos(x)),
     (td.cos, np.sin),
     (td.tanh, lambda x: (6 * np.tanh(x) ** 2 - 2) / np.cosh(x) ** 2),
-    (softplus, lambda x: np.exp(-x) * (np.exp(-x) - 1) / (1 + np.exp(-x)) ** 3),
-    (lambda x: td.sigmoid(x).log(), lambda x: np.exp(-x) * (1 - np.exp(-x)) / (1 + np.exp(-x)) ** 3),
+    (softplus, lambda x: np.exp(x) * (1 - np.exp(x)) / (1 + np.exp(x)) ** 3),
+    (lambda x: td.sigmoid(x).log(), lambda x: np.exp(x) * (np.exp(x) - 1) / (1 + np.exp(x)) ** 3),
     (lambda x: 2.0**x, lambda x: np.log(2) ** 3 * 2.0**x),
     (lambda x: abs(x) ** 3, lambda x: 6 + 0 * x),
     (lambda x: td.maximum(x, -x) ** 3, lambda x: 6 + 0 * x),
@@ -960,7 +960,7 @@ def test_third_derivatives(function, third):
 
 
 def test_the_third_derivative_of_a_trilinear_form():
-    """d^3 <u, conv(x, w)> / du dx dw, in three directions, is the form itself in those directions."""
+    """d^3 <u, conv(x, w)> / du dx dw along three directions is the form of those directions."""
     u, x, w = (td.randn(*s, dtype=np.float64) for s in ((1, 3, 3, 3), (1, 2, 4, 4), (3, 2, 2, 2)))
     at = [td.randn(*t.shape, dtype=np.float64, requires_grad=True) for t in (u, x, w)]
     derivative = (at[0] * conv2d(at[1], at[2])).sum()

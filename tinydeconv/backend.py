@@ -1,9 +1,8 @@
 """Which array module owns an array, where it lives, and where random numbers come from.
 
-NumPy arrays live on the CPU, CuPy arrays on a CUDA GPU. Both modules offer the same functions, so
-a kernel asks
-`array_module(x)` and runs on either. This is the only file that imports CuPy, and only when a GPU
-is asked for.
+NumPy arrays live on the CPU, CuPy arrays on a CUDA GPU. Both modules offer the same functions, so a
+kernel asks `array_module(x)` and runs on either. This is the only file that imports CuPy, and only
+when a GPU is asked for.
 """
 
 import re

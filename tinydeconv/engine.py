@@ -1,16 +1,13 @@
 """The engine: how a result remembers where it came from, and how gradients walk back.
 
 An `Op` is a differentiable function. Its `forward` sees arrays and does the arithmetic; its
-`backward` sees Tensors and says, in
-terms of other ops, what the gradient of each input is. Because a backward is made of ops, it can
-be differentiated
-again: that is all there is to derivatives of any order.
+`backward` sees Tensors and says, in terms of other ops, what the gradient of each input is. Because
+a backward is made of ops, it can be differentiated again: that is all there is to derivatives of
+any order.
 
 A `Node` records one application of an op: edges to the nodes of its inputs, and what the backward
-will read. A Tensor
-points to the node that made it, and a node points to earlier nodes, never the other way: there are
-no cycles, so memory is
-freed the moment nobody needs it.
+will read. A Tensor points to the node that made it, and a node points to earlier nodes, never the
+other way: there are no cycles, so memory is freed the moment nobody needs it.
 """
 
 import contextlib
@@ -96,17 +93,9 @@ class Node:
     """
 
     __slots__ = (
-        "op",
-        "parents",
-        "inputs",
-        "output",
-        "versions",
-        "spec",
-        "grad",
-        "retains_grad",
-        "hooks",
+        "op", "parents", "inputs", "output", "versions", "spec", "grad", "retains_grad", "hooks",
         "where",
-    )
+    )  # fmt: skip
 
     def __init__(self, op=None, inputs=(), result=None):
         self.op, self.grad, self.retains_grad, self.hooks = op, None, False, ()
@@ -135,9 +124,8 @@ class Node:
             if cell[0] != count:
                 raise RuntimeError(
                     f"{self.op.name} needs a tensor for its backward that was overwritten after "
-                    "the forward "
-                    "(by an optimiser step or by loading weights): take all gradients first, then "
-                    "step"
+                    "the forward (by an optimiser step or by loading weights): take all gradients "
+                    "first, then step"
                 )
         y = None
         if self.output is not None:
@@ -161,8 +149,7 @@ class Node:
         if gx.shape != shape or gx.dtype != dtype:
             raise RuntimeError(
                 f"{self.op.name}.backward gave input {i} a gradient of shape {gx.shape} and dtype "
-                f"{gx.dtype}; "
-                f"the input has shape {shape} and dtype {dtype}"
+                f"{gx.dtype}; the input has shape {shape} and dtype {dtype}"
             )
         return gx
 
@@ -185,8 +172,7 @@ def _ancestors(roots, wanted):
             if node.released:
                 raise RuntimeError(
                     "this graph was let go by an earlier backward; pass retain_graph=True to that "
-                    "one "
-                    "to walk it twice, or run the forward again"
+                    "one to walk it twice, or run the forward again"
                 )
             leads[node] = False
             stack.append((node, True))
@@ -237,8 +223,8 @@ def _alike(what, gradient, like):
         raise TypeError(f"{what} must be a Tensor, got {type(gradient).__name__}")
     if gradient.shape != like.shape or gradient.dtype != like.dtype:
         raise RuntimeError(
-            f"{what} must be {like.dtype} of shape {like.shape}, "
-            f"got {gradient.dtype} of shape {gradient.shape}"
+            f"{what} must be {like.dtype} of shape {like.shape}, got {gradient.dtype} of shape "
+            f"{gradient.shape}"
         )
     return gradient
 
@@ -248,15 +234,13 @@ def _seed(output, gradient):
     if output.node is None:
         raise RuntimeError(
             "this tensor has no graph to walk: nothing it was computed from requires grad, or it "
-            "was made under "
-            "no_grad() or detached"
+            "was made under no_grad() or detached"
         )
     if gradient is None:
         if output.numel() != 1:
             raise RuntimeError(
                 f"expected a scalar, got shape {output.shape}: reduce it first, as in "
-                ".sum().backward(), or pass the "
-                "gradient of the output"
+                ".sum().backward(), or pass the gradient of the output"
             )
         return output.wrap(array_module(output.data).ones_like(output.data))
     return _alike("the gradient of an output", gradient, output)
@@ -270,9 +254,8 @@ def backward(output, gradient=None, retain_graph=None, create_graph=False, input
     """Adds the gradient of `output` to `.grad` of every leaf it depends on (or of `inputs` alone).
 
     The graph is let go while walking, unless `retain_graph` (default: `create_graph`). With
-    `create_graph` the
-    gradients themselves can be differentiated; `.grad` then keeps its graph alive until it is set
-    to None.
+    `create_graph` the gradients themselves can be differentiated; `.grad` then keeps its graph
+    alive until it is set to None.
     """
     seed = _seed(output, gradient)
     if inputs is None:
@@ -321,8 +304,7 @@ def grad(
         if node not in found and not allow_unused:
             raise RuntimeError(
                 f"the outputs do not depend on inputs[{i}] (shape {x.shape}): leave it out, or "
-                "pass "
-                "allow_unused=True to get None for it"
+                "pass allow_unused=True to get None for it"
             )
         if node in found and found[node] is None:
             found[node] = _zero(node, inputs[i])
@@ -405,8 +387,7 @@ def _look_for_anomaly(op, arrays, y):
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise FloatingPointError(
             f"{op.name} of shapes {shapes} gave a non-finite output of shape {y.shape} from finite "
-            "inputs, "
-            f"at {_user_line()}"
+            f"inputs, at {_user_line()}"
         )
 
 
@@ -420,8 +401,7 @@ def _pull_watching(node, g, needs):
         if gx is not None and _finite(g.data) and not _finite(gx.data):
             raise FloatingPointError(
                 f"the backward of {node.op.name} gave input {i} of shape {gx.shape} a non-finite "
-                "gradient from a "
-                "finite one; its forward ran at "
+                "gradient from a finite one; its forward ran at "
                 f"{node.where or 'a line not recorded: run it inside too'}"
             )
     return gradients

@@ -57,9 +57,8 @@ class ConvGeometry:
             if n < 1 or steps < 0:
                 raise ValueError(
                     f"the kernel does not fit on spatial axis {axis}: kernel size {kernel[axis]} "
-                    f"with dilation {dilation[axis]} "
-                    f"spans {span}, the image has size {n} and with padding ({low}, {high}) "
-                    f"{padded}"
+                    f"with dilation {dilation[axis]} spans {span}, the image has size {n} and with "
+                    f"padding ({low}, {high}) {padded}"
                 )
             small.append(steps + 1)
         return cls(big, tuple(small), kernel, stride, padding, dilation, groups)
@@ -79,8 +78,7 @@ class ConvGeometry:
         """From the feature side: big = (small - 1) * stride - padding + span + output_padding.
 
         `output_padding` (or the `output_size` wanted) chooses among the sizes that the stride
-        forgot; it adds no zeros.
-        `padding` as in of_conv; "same" means big = small * stride.
+        forgot; it adds no zeros. `padding` as in of_conv; "same" means big = small * stride.
         """
         small, kernel, stride, dilation = _steps(small, kernel, stride, dilation)
         _positive("groups", (groups,))
@@ -111,20 +109,18 @@ class ConvGeometry:
             if output_size is not None and not 0 <= e < max(s, d):
                 raise ValueError(
                     f"output_size {size + e} cannot be reached on spatial axis {axis}: it must lie "
-                    f"between {size} and "
-                    f"{size + max(s, d) - 1} (stride {s}, dilation {d})"
+                    f"between {size} and {size + max(s, d) - 1} (stride {s}, dilation {d})"
                 )
             if not 0 <= e < max(s, d):
                 raise ValueError(
                     "output_padding must be at least 0 and smaller than stride or dilation, got "
-                    f"{e} on spatial axis {axis} "
-                    f"with stride {s} and dilation {d}"
+                    f"{e} on spatial axis {axis} with stride {s} and dilation {d}"
                 )
             if small[axis] < 1 or size + e < 1:
                 raise ValueError(
                     f"the output would have size {size + e} on spatial axis {axis}: input "
-                    f"{small[axis]}, kernel {kernel[axis]}, "
-                    f"stride {s}, padding {padding[axis]}, dilation {d}"
+                    f"{small[axis]}, kernel {kernel[axis]}, stride {s}, padding {padding[axis]}, "
+                    f"dilation {d}"
                 )
         big = tuple(size + e for size, e in zip(least, extra, strict=True))
         return cls(big, small, kernel, stride, padding, dilation, groups)
@@ -175,8 +171,7 @@ def check_conv(x, weight, bias, groups, transposed=False):
     if len(x) != len(weight):
         raise ValueError(
             f"{kind} over {len(weight) - 2} axes expects an input of {len(weight)} axes (N, C, "
-            "*spatial) or "
-            f"{len(weight) - 1} unbatched, got shape {x}"
+            f"*spatial) or {len(weight) - 1} unbatched, got shape {x}"
         )
     if weight[0] % groups:
         raise ValueError(
@@ -187,8 +182,7 @@ def check_conv(x, weight, bias, groups, transposed=False):
     if x[1] != channels:
         raise ValueError(
             f"{kind} with weight shape {weight} and {groups} groups expects {channels} input "
-            f"channels, got {x[1]} "
-            f"in shape {x}"
+            f"channels, got {x[1]} in shape {x}"
         )
     filters = weight[1] * groups if transposed else weight[0]
     if bias is not None and tuple(bias) != (filters,):

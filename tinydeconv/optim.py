@@ -1,7 +1,6 @@
 """Optimisers and learning-rate schedules, with PyTorch's names, defaults and rules.
 
-optimizer = SGD(model.parameters(), lr=0.1)
-optimizer.zero_grad(); loss.backward(); optimizer.step()
+optimizer = SGD(model.parameters(), lr=0.1) optimizer.zero_grad(); loss.backward(); optimizer.step()
 """
 
 from math import cos, pi, sqrt
@@ -84,8 +83,7 @@ class Optimizer:
                 if getattr(value, "shape", ()) not in ((), params[int(i)].shape):
                     raise RuntimeError(
                         f"the optimiser's {name} of parameter {i} has shape {value.shape}, the "
-                        "parameter has "
-                        f"{params[int(i)].shape}"
+                        f"parameter has {params[int(i)].shape}"
                     )
         for group, other in zip(self.param_groups, state["param_groups"], strict=True):
             group.update({name: value for name, value in other.items() if name != "params"})

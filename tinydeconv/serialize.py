@@ -50,8 +50,7 @@ def _opened(path):
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
-            "format must be "
-            "written again"
+            "format must be written again"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """Tensor, the handle: an array, the node that made it, and the protocols of Python and NumPy.
 
-The operations (`x + y`, `x.exp()`, `x.sum(dim=1)`) are defined in `ops` and hung onto this class
-by one table there.
+The operations (`x + y`, `x.exp()`, `x.sum(dim=1)`) are defined in `ops` and hung onto this class by
+one table there.
 """
 
 from functools import partial
@@ -60,8 +60,7 @@ class Tensor:
         if not self.is_leaf:
             raise RuntimeError(
                 "expected a leaf: a computed tensor cannot be overwritten, its graph would no "
-                "longer be true; "
-                "detach() it first"
+                "longer be true; detach() it first"
             )
         if isinstance(array, np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
             array = np.asarray(array)

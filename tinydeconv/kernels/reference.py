@@ -1,17 +1,15 @@
 """The three kernels of convolution, in their most readable form; they run on NumPy and on CuPy.
 
 All of them are built from one walk over the taps of a kernel. For a tap, the pixels that it meets
-are one strided slice
-of the padded image; `unfold` copies those slices out, `fold` adds them back (its transpose), and
-in between stands one matrix
-product for each image and group:
+are one strided slice of the padded image; `unfold` copies those slices out, `fold` adds them back
+(its transpose), and in between stands one matrix product for each image and group:
 
     conv            y    = w   @ unfold(x)
     conv_transpose  x    = fold(w.T @ y)
     conv_weight     w    = sum over images of y @ unfold(x).T
 
-They are the three partial derivatives of one trilinear form <y, conv(x, w)> = <x,
-conv_transpose(y, w)> = <w, conv_weight(x, y)>.
+They are the three partial derivatives of one trilinear form <y, conv(x, w)> = <x, conv_transpose(y,
+w)> = <w, conv_weight(x, y)>.
 
 Shapes: x (N, C, *big), w (F, C / groups, *kernel), y (N, F, *small), cols (N, C, *kernel, *small).
 """

@@ -1,8 +1,8 @@
 """The functions behind the layers, with PyTorch's names, arguments and defaults.
 
 Hyper-parameters of the convolution family and of unfold and fold come by keyword only: PyTorch's
-positional order differs between
-conv2d (dilation, groups) and conv_transpose2d (groups, dilation), which has bitten many.
+positional order differs between conv2d (dilation, groups) and conv_transpose2d (groups, dilation),
+which has bitten many.
 """
 
 from .. import ops
@@ -192,12 +192,14 @@ def linear(input, weight, bias=None):
 
 def prelu(input, weight):
     """input where positive, weight * input elsewhere; weight (1,) or one a channel (C,)."""
-    if weight.numel() != 1:
-        if input.ndim < 2 or weight.shape != (input.shape[1],):
-            raise ValueError(
-                f"expected a prelu weight of shape (1,) or one for each channel of {input.shape}, "
-                f"got {weight.shape}"
-            )
+    if weight.numel() == 1:
+        weight = weight.reshape(())
+    elif input.ndim < 2 or weight.shape != (input.shape[1],):
+        raise ValueError(
+            f"expected a prelu weight of shape (1,) or one for each channel of {input.shape}, got "
+            f"{weight.shape}"
+        )
+    else:
         weight = weight.reshape(-1, *(1,) * (input.ndim - 2))
     return where(input > 0, input, weight * input)
 
@@ -216,15 +218,15 @@ def batch_norm(
     Szegedy 2015).
 
     In training, mean and var are the batch's (var biased) and move the running ones (var unbiased)
-    by `momentum`; otherwise the running ones are used.
+    by `momentum`; otherwise the running ones are used, and needed.
     """
     if input.ndim < 2:
         raise ValueError(f"batch_norm expects (N, C) or (N, C, *spatial), got shape {input.shape}")
     dims = (0, *range(2, input.ndim))
     shape = (1, -1, *(1,) * (input.ndim - 2))
-    if training or running_mean is None:
+    if training:
         count = input.numel() // max(input.shape[1], 1)
-        if training and count <= 1:
+        if count <= 1:
             raise ValueError(
                 "batch_norm in training needs more than one value a channel, got shape "
                 f"{input.shape}"
@@ -232,12 +234,16 @@ def batch_norm(
         mean = input.mean(dims, keepdim=True)
         centred = input - mean
         var = (centred * centred).mean(dims, keepdim=True)
-        if training and running_mean is not None:
+        if running_mean is not None:
             for running, batch in (
                 (running_mean, mean),
                 (running_var, var * (count / (count - 1))),
             ):
                 running.data = running.data + momentum * (batch.data.reshape(-1) - running.data)
+    elif running_mean is None:
+        raise ValueError(
+            "batch_norm without training=True needs running_mean and running_var, got None"
+        )
     else:
         centred, var = input - running_mean.reshape(shape), running_var.reshape(shape)
     y = centred / (var + eps).sqrt()

@@ -210,8 +210,8 @@ class _BatchNorm(Module):
         if input.ndim not in self.dims or input.shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}({self.num_features}) expects "
-                f"{' or '.join(map(str, self.dims))} dimensions with "
-                f"{self.num_features} channels, got shape {input.shape}"
+                f"{' or '.join(map(str, self.dims))} dimensions with {self.num_features} channels, "
+                f"got shape {input.shape}"
             )
         momentum = self.momentum
         if self.training and self.num_batches_tracked is not None:
@@ -224,7 +224,7 @@ class _BatchNorm(Module):
             self.running_var,
             self.weight,
             self.bias,
-            self.training,
+            self.training or not self.track_running_stats,
             momentum,
             self.eps,
         )

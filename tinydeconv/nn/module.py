@@ -176,8 +176,7 @@ class Module:
             if mine.shape != other.shape or mine.dtype != other.dtype:
                 raise RuntimeError(
                     f"the weights do not fit this {type(self).__name__}: {name} is {mine.dtype} of "
-                    f"shape {mine.shape} "
-                    f"here and {other.dtype} of shape {other.shape} there"
+                    f"shape {mine.shape} here and {other.dtype} of shape {other.shape} there"
                 )
         for name in own.keys() & state.keys():
             mine, other = own[name], state[name]

@@ -125,8 +125,7 @@ def _batch(x, weight, bias, axes, groups, transposed):
         if other is not None and (other.dtype != x.dtype or x.dtype.kind != "f"):
             raise TypeError(
                 f"expected input and {name} of one floating dtype, got {x.dtype} and "
-                f"{other.dtype}; "
-                "cast with .float() or .double()"
+                f"{other.dtype}; cast with .float() or .double()"
             )
     batched = x.ndim != axes + 1
     if not batched:
@@ -170,8 +169,7 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if rows % prod(kernel) or columns != prod(geometry.small):
         raise ValueError(
             f"fold to {geometry.big} with kernel {kernel} expects (N, a multiple of "
-            f"{prod(kernel)}, "
-            f"{prod(geometry.small)}), got {x.shape}"
+            f"{prod(kernel)}, {prod(geometry.small)}), got {x.shape}"
         )
     image = Fold(geometry)(reshape(x, n, rows // prod(kernel), *kernel, *geometry.small))
     return image if batched else squeeze(image, 0)

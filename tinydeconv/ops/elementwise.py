@@ -289,6 +289,8 @@ class FloorDivide(Op):
     broadcasts = True
 
     def forward(self, a, b):
+        if b.dtype.kind != "f" and not b.all():
+            raise ZeroDivisionError("integer division by zero: cast with .float() to get infinity")
         return a // b
 
     def backward(self, g, y, a, b, needs):

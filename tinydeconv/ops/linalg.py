@@ -43,8 +43,7 @@ def matmul(a, b):
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(
             f"matmul cannot join shapes {a.shape} and {b.shape}: the last size of the first must "
-            "equal the "
-            "second-last (or only) size of the second"
+            "equal the second-last (or only) size of the second"
         )
     if a.ndim == 1:
         return squeeze(matmul(unsqueeze(a, 0), b), -2 if b.ndim > 1 else 0)

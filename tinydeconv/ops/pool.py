@@ -52,8 +52,8 @@ def max_unpool(x, indices, axes, kernel_size, stride=None, padding=0, output_siz
     if indices.numel() and not 0 <= int(indices.data.min()) <= int(indices.data.max()) < area:
         raise IndexError(
             f"max_unpool to {output_size} holds positions 0 to {area - 1}, got indices from "
-            f"{int(indices.data.min())} to "
-            f"{int(indices.data.max())}; pass the output_size that max_pool had as input"
+            f"{int(indices.data.min())} to {int(indices.data.max())}; pass the output_size that "
+            "max_pool had as input"
         )
     y = Scatter(_flat(indices, area), (*x.shape[:2], *output_size))(x)
     return y if batched else squeeze(y, 0)

@@ -1,10 +1,9 @@
 """Dtypes: PyTorch's promotion table, and the explicit, differentiable casts that carry it out.
 
 A kind beats a lower kind (bool < integer < floating); within a kind the wider type wins, but only
-among tensors of the same
-standing: tensors with axes outrank 0-d tensors, which outrank Python and NumPy scalars. So a
-scalar never widens a
-floating tensor. (NumPy's own rules differ: there float32 times np.float64(2) is float64.)
+among tensors of the same standing: tensors with axes outrank 0-d tensors, which outrank Python and
+NumPy scalars. So a scalar never widens a floating tensor. (NumPy's own rules differ: there float32
+times np.float64(2) is float64.)
 """
 
 import numpy as np

@@ -1,8 +1,7 @@
 """Moving numbers about: reshape, permute, broadcast, slice, gather, and joining tensors.
 
 They come in adjoint pairs, each the gradient of the other: BroadcastTo and SumTo, Slice and Paste,
-Gather and Scatter. Reshape and
-Permute are undone by themselves.
+Gather and Scatter. Reshape and Permute are undone by themselves.
 """
 
 import operator
@@ -310,15 +309,13 @@ def gather(x, dim, index):
     ):
         raise ValueError(
             f"gather along dim {dim} of shape {x.shape} needs an index of {x.ndim} dimensions, "
-            "none larger than the "
-            f"input's, got {index.shape}"
+            f"none larger than the input's, got {index.shape}"
         )
     xp = array_module(x.data, index.data)
     if index.numel() and not 0 <= int(index.data.min()) <= int(index.data.max()) < x.shape[dim]:
         raise IndexError(
             f"gather along dim {dim} of size {x.shape[dim]} got indices from "
-            f"{int(index.data.min())} to "
-            f"{int(index.data.max())}"
+            f"{int(index.data.min())} to {int(index.data.max())}"
         )
     part = tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(index.shape))
     return Gather(xp.take_along_axis(_positions(x, xp)[part], index.data, dim))(x)

@@ -13,7 +13,7 @@ from tinydeconv.data.images import images_extra
 from tinydeconv.data.photographs import SIGMA
 
 
-def bilateral(noisy, sigma_color=0.3, sigma_spatial=1.5, radius=4):
+def bilateral(noisy, sigma_color=0.3, sigma_spatial=1.75, radius=4):
     """Bilateral filter (Tomasi and Manduchi, ICCV 1998), over windows 2 radius + 1 pixels wide.
 
     Our own, since scikit-image 0.26 centres its spatial weights one pixel off (the range of
@@ -31,14 +31,14 @@ def bilateral(noisy, sigma_color=0.3, sigma_spatial=1.5, radius=4):
     return _clip(total / weights)
 
 
-def total_variation(noisy, weight=0.1):
+def total_variation(noisy, weight=0.09):
     """Total variation (Rudin, Osher and Fatemi 1992), by scikit-image's Chambolle (2004)."""
     restoration = images_extra("skimage.restoration")
     # run to convergence: the default tolerance stops some pictures after a few steps
     return _clip(restoration.denoise_tv_chambolle(noisy, weight, eps=1e-5, max_num_iter=200))
 
 
-def nl_means(noisy, h=0.7 * SIGMA, patch_size=7, patch_distance=9):
+def nl_means(noisy, h=0.6 * SIGMA, patch_size=7, patch_distance=9):
     """Non-local means (Buades, Coll and Morel, CVPR 2005), scikit-image's with known noise."""
     restoration = images_extra("skimage.restoration")
     return _clip(

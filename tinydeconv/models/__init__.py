@@ -1,0 +1,5 @@
+"""Networks."""
+
+from .denoiser import Denoiser
+
+__all__ = ["Denoiser"]
