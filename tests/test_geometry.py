@@ -249,7 +249,11 @@ def test_a_kernel_that_does_not_fit(big, arguments, words):
         ((3, 3), {"stride": 2, "output_padding": -1}, (-1, "axis 0", "stride 2")),
         ((3, 3), {"output_padding": (0, 0, 0)}, ("output_padding", 2, "(0, 0, 0)")),
         ((3, 3), {"output_padding": "1"}, ("output_padding", "'1'")),
-        ((3, 3), {"stride": 2, "output_size": (7, 9)}, (9, "axis 1", 7, 8, "stride 2", "dilation 1")),
+        (
+            (3, 3),
+            {"stride": 2, "output_size": (7, 9)},
+            (9, "axis 1", 7, 8, "stride 2", "dilation 1"),
+        ),
         ((3, 3), {"stride": 2, "output_size": 6}, (6, "axis 0", 7, 8, "stride 2")),
         ((3, 3), {"output_size": (5, 6)}, (6, "axis 1", 5)),
         ((3, 3), {"output_size": (5, 5, 5)}, ("output_size", 2, "(5, 5, 5)")),

@@ -77,7 +77,7 @@ def to_device(array, where):
         return array
     if where.type == "cpu":
         return sys.modules["cupy"].asnumpy(array)
-    cupy = _import_cupy()
+    cupy = import_cupy()
     with cupy.cuda.Device(where.index):
         return cupy.asarray(array)
 
@@ -91,7 +91,8 @@ def _on_gpu(array):
     return cupy is not None and isinstance(array, cupy.ndarray)
 
 
-def _import_cupy():
+def import_cupy():
+    """CuPy, or one sentence on what is missing."""
     try:
         import cupy
     except ImportError:

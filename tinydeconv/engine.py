@@ -316,10 +316,10 @@ def _as_list(value):
 
 
 def _required(x, i):
-    if x.node is None:
+    if getattr(x, "node", None) is None:
         raise RuntimeError(
-            f"inputs[{i}] (shape {x.shape}) does not require grad: set requires_grad=True before "
-            "computing with it"
+            f"inputs[{i}] (shape {getattr(x, 'shape', None)}) does not require grad: expected a "
+            "Tensor that had requires_grad=True when it was computed with"
         )
     return x.node
 

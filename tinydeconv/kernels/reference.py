@@ -98,6 +98,7 @@ def max_pool_indices(x, geometry):
     """
     xp = array_module(x)
     taps, area = prod(geometry.kernel), prod(geometry.small)
+    x = xp.maximum(x, xp.finfo(x.dtype).min)  # even a pixel of -infinity must beat the padding
     cols = unfold(x, geometry, fill=-xp.inf).reshape(*x.shape[:2], taps, area)
     positions = unfold(
         xp.arange(prod(geometry.big)).reshape(1, 1, *geometry.big), geometry

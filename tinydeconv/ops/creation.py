@@ -1,10 +1,8 @@
 """Making tensors: from data, filled, counted and random. Floating dtype by default float32."""
 
-import sys
-
 import numpy as np
 
-from ..backend import as_device, device_of, generator, is_array, to_device
+from ..backend import as_device, device_of, generator, import_cupy, is_array, to_device
 from ..tensor import Tensor
 from .promotion import FLOAT
 from .shape import _sizes
@@ -21,7 +19,10 @@ def tensor(data, dtype=None, device=None, requires_grad=False):
 def asarray(data, dtype=None, device=None, requires_grad=False, copy=False):
     """Like tensor(), but shares the memory of an array or a Tensor where it can."""
     if isinstance(data, Tensor):
-        data = data.data
+        result = asarray(data.data, dtype, device, requires_grad, copy)
+        if result.data is data.data:
+            result.version = data.version
+        return result
     if not is_array(data):
         found = np.asarray(
             [x.item() if isinstance(x, Tensor) and x.ndim == 0 else x for x in data]
@@ -52,12 +53,19 @@ def from_dlpack(other):
     kind, _ = other.__dlpack_device__()
     if kind == 1:  # kDLCPU in dlpack.h
         return Tensor(np.from_dlpack(other))
-    return Tensor(sys.modules["cupy"].from_dlpack(other))
+    return Tensor(import_cupy().from_dlpack(other))
 
 
 def _make(array, dtype, device, requires_grad):
     dtype = array.dtype if dtype is None else np.dtype(dtype)
     return Tensor(to_device(array.astype(dtype, copy=False), device), requires_grad)
+
+
+def _floating(name, dtype):
+    dtype = np.dtype(dtype or FLOAT)
+    if dtype.kind != "f":
+        raise TypeError(f"{name} makes floating numbers, not {dtype}; for integers see randint")
+    return dtype
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
@@ -101,14 +109,15 @@ def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
 
 def rand(*size, dtype=None, device=None, requires_grad=False):
     """Uniform in [0, 1)."""
-    dtype = np.dtype(dtype or FLOAT)
+    dtype = _floating("rand", dtype)
     drawn = generator().random(_sizes(size), np.float64 if dtype == np.float64 else np.float32)
     return _make(drawn, dtype, device, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False):
     """Normal with mean 0 and variance 1; a seed gives the same numbers, rounded, in every dtype."""
-    return _make(generator().standard_normal(_sizes(size)), dtype or FLOAT, device, requires_grad)
+    dtype = _floating("randn", dtype)
+    return _make(generator().standard_normal(_sizes(size)), dtype, device, requires_grad)
 
 
 def randint(low, high=None, size=None, dtype=None, device=None, requires_grad=False):

@@ -79,7 +79,7 @@ class Pow(Op):
             zero = (b == 0) & (a == 0) if b.requires_grad else b == 0
             ga = g * b * a ** where(zero, b, b - 1)
         if needs[1]:
-            gb = g * y * log(where(a == 0, 1, a))
+            gb = g * y * log(where((a == 0) & (b >= 0), 1, a))
         return ga, gb
 
 
@@ -409,7 +409,7 @@ def where(condition, a, b):
         )
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         a = as_tensor(a, condition, result_type(a, b))
-    return Where(condition.data)(*promote(a, b))
+    return Where(condition.data.copy())(*promote(a, b))  # its own: the mask may be overwritten
 
 
 def _without_gradient(function):

@@ -84,6 +84,8 @@ def avg_pool(
 
 
 def _batch(x, axes):
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected a Tensor, got {type(x).__name__}: use td.tensor(...)")
     if x.ndim not in (axes + 1, axes + 2):
         raise ValueError(
             f"pooling over {axes} axes expects (N, C, *spatial) or (C, *spatial), got shape "

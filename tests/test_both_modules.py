@@ -1,0 +1,70 @@
+"""Every op gives the same on CuPy as on NumPy: here on the strict stand-in for CuPy."""
+
+import numpy as np
+import pytest
+import strict_cupy
+
+import tinydeconv as td
+from tinydeconv.backend import to_device, to_numpy
+from tinydeconv.opcases import CASES
+from tinydeconv.ops.promotion import To
+
+
+@pytest.fixture
+def cupy():
+    with strict_cupy.install():
+        import cupy
+
+        yield cupy
+
+
+def random(like, seed):
+    array = np.array(np.random.default_rng(seed).standard_normal(like.shape).astype(like.dtype))
+    return td.Tensor(to_device(array, like.device), requires_grad=True)
+
+
+def results(case, where, dtype):
+    """The output, its gradients, and the gradients of these; None where there is none."""
+    inputs = case.inputs(dtype, where)
+    y = case(*inputs)
+    g = random(y, 1)
+    first = td.grad(y, inputs, g, create_graph=True)
+    roots = [x for x in first if x.requires_grad]
+    seeds = [random(x, 2 + i) for i, x in enumerate(roots)]
+    second = td.grad(roots, [*inputs, g], seeds, allow_unused=True) if roots else ()
+    return [y, *first, *second]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.function is not To], ids=lambda case: case.name
+)
+def test_cupy_gives_what_numpy_gives(cupy, case, dtype):
+    expected = results(case, "cpu", dtype)
+    found = results(case, "cuda", dtype)
+    for a, b in zip(expected, found, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert isinstance(b.data, cupy.ndarray) and str(b.device) == "cuda:0"
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            np.testing.assert_allclose(to_numpy(b.data), a.data, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_travel_between_devices(cupy):
+    x = td.tensor([1.0, 2.0], requires_grad=True)
+    (x.to("cuda") ** 2).sum().backward()
+    assert str(x.grad.device) == "cpu"
+    np.testing.assert_array_equal(x.grad.data, [2, 4])
+    z = td.tensor([1.0, 2.0], device="cuda", requires_grad=True)
+    (first,) = td.grad((z.cpu() ** 3).sum(), z, create_graph=True)
+    (second,) = td.grad(first.cpu().sum(), z)
+    assert isinstance(first.data, cupy.ndarray) and isinstance(second.data, cupy.ndarray)
+    np.testing.assert_array_equal(to_numpy(second.data), [6, 12])
+
+
+def test_the_stand_in_would_catch_mixing(cupy):
+    x = td.tensor([1.0, 2.0], device="cuda")
+    with pytest.raises((TypeError, RuntimeError)):
+        x + td.tensor([1.0, 2.0])
+    with pytest.raises(TypeError):
+        x.data + np.ones(2)

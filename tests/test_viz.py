@@ -1,0 +1,102 @@
+"""The pictures: what is in them, and that they are written whole or not at all."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from refusals import refused
+from test_budgets import ROOT
+
+from tinydeconv import viz
+from tinydeconv.data import SIGMA, add_noise, photograph
+from tinydeconv.metrics import psnr, ssim
+
+CLEAN = photograph("chelsea")[80:180, 100:260]
+NOISY = add_noise(CLEAN, SIGMA, np.random.default_rng(0))
+PHOTOGRAPHS = {
+    "chelsea": {"clean": CLEAN, "noisy": NOISY, "nothing": CLEAN},
+    "left part": {"clean": CLEAN[:, :90], "noisy": NOISY[:, :90]},
+}
+ZOOM = {"chelsea": (10, 30, 40), "left part": (50, 20, 25)}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, in order."""
+    figures, save = [], viz._save
+    monkeypatch.setattr(
+        viz, "_save", lambda figure, path: (figures.append(figure), save(figure, path))
+    )
+    return figures
+
+
+def test_panel(tmp_path, drawn):
+    viz.denoise_panel(tmp_path / "panel.png", PHOTOGRAPHS, ZOOM)
+    with Image.open(tmp_path / "panel.png") as image:
+        assert 600 < image.width < 800 and 700 < image.height < 1000
+    axes = np.array(drawn[0].axes).reshape(4, 3)
+    for row, (name, images) in enumerate(PHOTOGRAPHS.items()):
+        top, left, side = ZOOM[name]
+        for column, (label, pixels) in enumerate(images.items()):
+            whole, part = axes[2 * row : 2 * row + 2, column]
+            assert np.array_equal(whole.images[0].get_array(), pixels)
+            assert np.array_equal(
+                part.images[0].get_array(), pixels[top : top + side, left : left + side]
+            )
+            for shown in (whole, part):
+                assert shown.images[0].get_clim() == (0, 1)  # the same grey in every picture
+            assert whole.patches[0].get_bbox().bounds == (left, top, side, side)
+            first, second = whole.get_title().split("\n")
+            assert first == label
+            if column == 0:
+                assert second == name
+            else:
+                quality = psnr(images["clean"], pixels), ssim(images["clean"], pixels, 1)
+                assert second == "{:.2f} dB, SSIM {:.3f}".format(*quality)
+    assert not axes[2, 2].images  # the second photograph has one picture fewer
+
+
+def test_loss_curve(tmp_path, drawn):
+    losses = np.geomspace(1, 0.01, 300) + 0.001
+    viz.loss_curve(tmp_path / "loss.png", losses, "mean squared error")
+    (axis,) = drawn[0].axes
+    assert axis.get_yscale() == "log"
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "mean squared error")
+    raw, mean = axis.lines
+    assert raw.get_alpha() < 0.5
+    assert raw.get_xdata()[[0, -1]].tolist() == [1, 300]
+    assert np.array_equal(raw.get_ydata(), losses)
+    for step, value in zip(mean.get_xdata(), mean.get_ydata()):  # the mean of the last 300 / 50
+        assert value == pytest.approx(np.mean(losses[step - 6 : step]))
+    assert mean.get_xdata()[[0, -1]].tolist() == [6, 300]
+
+
+def test_a_loss_curve_of_one_step(tmp_path):
+    viz.loss_curve(tmp_path / "loss.png", [0.5])
+    assert os.listdir(tmp_path) == ["loss.png"]
+
+
+def test_bad_input(tmp_path):
+    with refused(ValueError, "(0,)"):
+        viz.loss_curve(tmp_path / "loss.png", [])
+    with refused(FileNotFoundError, "nowhere"):
+        viz.loss_curve(tmp_path / "nowhere" / "loss.png", [1.0])
+    assert os.listdir(tmp_path) == []
+
+
+def test_drawing_needs_neither_pyplot_nor_a_screen(tmp_path):
+    code = (
+        "import sys\n"
+        "from tinydeconv import viz\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        f"viz.loss_curve({str(tmp_path / 'loss.png')!r}, [1.0, 0.5])\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "DISPLAY")}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+    assert run.returncode == 0, run.stderr
