@@ -163,7 +163,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     with refused(ValueError, "Denoiser", "Classifier", path):
         models.load(path)
     write({"name": "Denoiser", "channels": [4, 6, 9]})
-    with refused(RuntimeError, "(9, 6, 4, 4)", "(8, 6, 4, 4)"):
+    with refused(RuntimeError, "down.1", 9, 8):
         models.load(path)
     write({"name": "Denoiser", "channels": [4, 6]})
     with refused(RuntimeError, "down.1.weight"):
@@ -202,6 +202,7 @@ def bits(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_killed_at_three_random_steps_it_ends_with_the_same_weights(tmp_path):
     steps = sorted(random.Random(1).sample([s for s in range(1, TINY.steps) if s % TINY.epoch], 3))
     for i, step in enumerate(steps):

@@ -102,7 +102,9 @@ def test_importing_the_data_imports_no_image_library():
         "import sys, tinydeconv.data, tinydeconv.viz, tinydeconv.recipes.classical\n"
         "print({'PIL', 'skimage', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", cwd=ROOT
+    )
     assert run.stdout.strip() == "set()", run.stderr
 
 

@@ -97,6 +97,10 @@ def test_drawing_needs_neither_pyplot_nor_a_screen(tmp_path):
     )
     environment = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "DISPLAY")}
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=environment,
     )
     assert run.returncode == 0, run.stderr

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import to_device, to_numpy
+from .backend import array_module, to_device, to_numpy
 from .engine import grad
 from .tensor import Tensor
 
@@ -40,7 +40,8 @@ class Comparison:
 
     Both have the input's shape, or one number a direction. So has `error`, |analytic - numeric| /
     (|numeric| + atol / rtol), which passes up to rtol: that is PyTorch's criterion, |analytic -
-    numeric| <= atol + rtol |numeric|. `index` is that of the worst error, or of the first kink.
+    numeric| <= atol + rtol |numeric|; a kink has no error (nan). `index` is that of the worst error
+    or first kink.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Comparison:
     note: str = ""
 
     ok = property(lambda self: self.status == "right")
-    relative = property(lambda self: float(self.error.max(initial=0)))
+    relative = property(lambda self: float(np.nanmax(self.error, initial=0)))
     absolute = property(lambda self: float(abs(self.analytic - self.numeric).max(initial=0)))
 
     def __str__(self):
@@ -184,14 +185,13 @@ class _Probe:
     def start(self):
         """Runs it, draws a cotangent for each output, and says what makes a check impossible."""
         self.outputs = self.run()
+        self.values = [y.data for y in self.outputs]  # an output may be an input itself, and move
         self.cotangents = [_random(y, self.rng) for y in self.outputs]
         changed = ", ".join(n for n, x in self.inputs.items() if not _equal(x, self.given[n]))
         if changed:
             return f"the function overwrites {changed}: it must leave its inputs alone"
         if not self.outputs or any(y.dtype != np.float64 for y in self.outputs):
             return "the function must return float64 tensors: no other dtype on the way"
-        if not all(np.isfinite(to_numpy(y.data)).all() for y in self.outputs):
-            return "the function is not finite at these inputs: choose others"
         if not all(map(_equal, self.outputs, self.run())):
             return "two runs differ: switch dropout off with .eval(), or seed it inside"
         return ""
@@ -203,10 +203,9 @@ class _Probe:
 
     def gradients(self):
         """What backward computes for each leaf, None where the outputs have no graph to it."""
-        if not _differentiable(self.outputs):
-            return [None] * len(self.leaves)
-        leaves = list(self.leaves.values())
-        found = grad(self.outputs, leaves, self.cotangents, allow_unused=True)
+        outputs = _differentiable(self.outputs)  # all of them or none
+        leaves, cotangents = list(self.leaves.values()), self.cotangents[: len(outputs)]
+        found = grad(outputs, leaves, cotangents, allow_unused=True)
         return [None if g is None else g.data for g in found]
 
     def slopes(self, moves, h):
@@ -215,9 +214,9 @@ class _Probe:
         try:
             for step in (-h, h):
                 for (leaf, v), array in zip(moves, before, strict=True):
-                    leaf.data = array + step * v
-                pairs = zip(self.cotangents, self.run(), self.outputs, strict=True)
-                found.append(sum(_dot(c.data, y.data - y0.data) for c, y, y0 in pairs) / step)
+                    leaf.data = array_module(array).asarray(array + step * v)
+                triples = zip(self.cotangents, self.run(), self.values, strict=True)
+                found.append(sum(_dot(c.data, y.data - y0) for c, y, y0 in triples) / step)
         finally:
             for (leaf, _), array in zip(moves, before, strict=True):
                 leaf.data = array
@@ -252,18 +251,18 @@ def _compare(probe, name, gradient, eps, atol, rtol, directions):
     leaf, unused, remarks = probe.leaves[name], gradient is None, {}
     gradient = leaf.data * 0 if unused else gradient
     shape = leaf.shape if directions is None else (directions,)
-    analytic, numeric, kinks = np.zeros((3, *shape))
+    analytic, numeric, kinks = (np.zeros(shape) for _ in range(3))
     for k, v in enumerate(_directions(leaf, directions, probe.rng)):
         slopes = probe.slopes([(leaf, v)], eps)
         a = float(gradient.reshape(-1)[k]) if directions is None else _dot(v, gradient)
-        n = sum(slopes) / 2
-        analytic.flat[k], numeric.flat[k] = a, n
+        analytic.flat[k], numeric.flat[k] = a, sum(slopes) / 2
         tolerance = atol + rtol * min(map(abs, slopes))
-        if not max(abs(a - n), abs(slopes[0] - slopes[1])) <= tolerance:
+        if not max(abs(a - slope) for slope in slopes) <= tolerance:
             finer = probe.slopes([(leaf, v)], eps / FINER)
             kinks.flat[k], remarks[k] = _second_look(a, slopes, finer, tolerance)
     error = np.nan_to_num(abs(analytic - numeric) / (abs(numeric) + atol / rtol), nan=np.inf)
-    wrong = (error > rtol) & (kinks == 0)
+    error = np.where(kinks, np.nan, error)
+    wrong = error > rtol
     status, note, worst = "right", "", int(error.argmax()) if error.size else 0
     if wrong.any():
         status, worst = "wrong", int(np.where(wrong, error, -1).argmax())
@@ -308,8 +307,8 @@ def _hint(analytic, numeric, wrong):
     def same(a, b):
         return np.allclose(a, b, rtol=1e-3, atol=1e-3 * abs(numeric).max())
 
-    if not np.isfinite(analytic).all():
-        return "not finite: a backward divides by zero or overflows"
+    if not np.isfinite(analytic + numeric).all():
+        return "not finite: choose other inputs, unless a backward divides by zero or overflows"
     if not analytic.any():
         return "zero though the outputs change: a detach(), .data or None cuts the graph somewhere"
     factor = (analytic * numeric).sum() / ((numeric**2).sum() or 1)

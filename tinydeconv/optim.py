@@ -216,7 +216,7 @@ class OneCycleLR:
 
     def _at(self, values):
         first, second, third = values
-        if self.last_epoch <= self.peak:
+        if self.last_epoch < self.peak:
             return self.anneal(first, second, self.last_epoch / self.peak)
         rest = self.total_steps - 1 - self.peak
         return self.anneal(second, third, (self.last_epoch - self.peak) / rest if rest else 1.0)

@@ -62,7 +62,10 @@ def write_atomically(path, data):
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"the folder {folder} does not exist")
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.basename(path))
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.basename(path))
+    except OSError as error:
+        raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -286,9 +286,9 @@ def uncovered(names):
 
 def test_every_function_and_every_argument_has_a_case():
     assert F.__all__ and list(uncovered(F.__all__)) == []
-    public = {
-        n for n, f in vars(F).items() if inspect.isfunction(f) and not n.startswith("_")
-    } - {"where"}
+    public = {n for n, f in vars(F).items() if inspect.isfunction(f) and not n.startswith("_")} - {
+        "where"
+    }
     assert public == set(F.__all__)
 
 

@@ -1,7 +1,7 @@
 """Data sets and image files. Importing this package imports no image library."""
 
-from tinydeconv.data.images import read_image, rgb2gray, write_image
-from tinydeconv.data.photographs import (
+from .images import read_image, rgb2gray, write_image
+from .photographs import (
     HELD_OUT,
     PHOTOGRAPHS,
     SIGMA,

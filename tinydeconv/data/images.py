@@ -1,11 +1,12 @@
 """Image files to arrays and back, through Pillow."""
 
 import importlib
-import os
-from contextlib import contextmanager
+import io
 from pathlib import Path
 
 import numpy as np
+
+from ..serialize import write_atomically
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)  # of red, green and blue, as in skimage.color.rgb2gray
 
@@ -56,7 +57,7 @@ def read_image(path):
 def write_image(path, image):
     """Write (H, W) grey or (H, W, 3) colour in [0, 1], clipped, as 8 bits; the suffix says how.
 
-    Raises ValueError for a wrong shape, suffix or pixel, OSError for a folder that cannot be
+    Raises ValueError for a wrong shape, pixel or suffix, OSError for a folder that cannot be
     written, one sentence each.
     """
     Image = images_extra("PIL.Image")
@@ -65,26 +66,10 @@ def write_image(path, image):
         raise ValueError(f"expected an image of shape (H, W) or (H, W, 3), got {image.shape}")
     if bad := np.count_nonzero(~np.isfinite(image)):
         raise ValueError(f"expected finite pixels, got {bad} of {image.size} infinite or NaN")
-    if Image.registered_extensions().get(Path(path).suffix.lower()) not in Image.SAVE:
+    file_format = Image.registered_extensions().get(Path(path).suffix.lower())
+    if file_format not in Image.SAVE:
         raise ValueError(f"expected a file name that ends like an image's (.png, .jpg), got {path}")
     pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
-
-
-@contextmanager
-def replacing(path):
-    """Yield a temporary name beside `path`, which takes the place of `path` if the body succeeds.
-
-    So the file appears whole or not at all. The suffix stays: writers choose the format by it.
-    Raises OSError, one sentence, if the folder or the file cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"could not write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, file_format)
+    write_atomically(path, buffer.getvalue())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinydeconv.data.images import images_extra, read_image, rgb2gray
+from .images import images_extra, read_image, rgb2gray
 
 PHOTOGRAPHS = {  # name: file, below the folder of the installed package
     "astronaut": "skimage/data/astronaut.png",
@@ -60,12 +60,14 @@ class Crops:
 
     def __init__(self, names=TRAINING, size=64, sigma=SIGMA, seed=0):
         if held_out := [name for name in names if name in HELD_OUT]:
-            raise ValueError(f"{' and '.join(held_out)} held out for measurement: not to train on")
-        smallest = min(min(photograph(name).shape) for name in names)
+            raise ValueError(
+                f"training may not touch {', '.join(held_out)}: held out for measurement"
+            )
+        smallest = min((side for name in names for side in photograph(name).shape), default=0)
         if not 0 < size <= smallest:
             raise ValueError(
-                f"expected a crop size from 1 to {smallest} pixels (the smallest "
-                f"side of a photograph), got {size}"
+                f"expected crops of 1 to {smallest} pixels a side, as the smallest of "
+                f"{len(names)} photographs has, got {size}"
             )
         self.names, self.size, self.sigma, self.seed = tuple(names), size, sigma, seed
 
@@ -75,10 +77,11 @@ class Crops:
         image = photograph(self.names[rng.integers(len(self.names))])
         top, left = (rng.integers(side - self.size + 1) for side in image.shape)
         clean = image[top : top + self.size, left : left + self.size]
-        clean = np.rot90(clean, rng.integers(4))
+        clean = np.rot90(clean, int(rng.integers(4)))
         if rng.integers(2):
             clean = clean[:, ::-1]
-        return add_noise(clean, self.sigma, rng)[None], clean[None]
+        clean = np.ascontiguousarray(clean)[None]
+        return add_noise(clean, self.sigma, rng), clean
 
 
 class Loader:

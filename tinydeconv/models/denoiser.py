@@ -18,10 +18,10 @@ class Denoiser(nn.Module):
     subtracts it; its last layer starts at zero, so it starts as the identity.
     """
 
-    def __init__(self, channels=(16, 32, 64)):
-        self.channels = tuple(channels)
-        full, *_, coarsest = self.channels
-        pairs = list(pairwise(self.channels))
+    def __init__(self, channels=(16, 24, 48)):
+        self.config = {"channels": list(channels)}
+        full, *_, coarsest = channels
+        pairs = list(pairwise(channels))
         self.first = nn.Conv2d(1, full, 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
         self.middle = nn.Conv2d(coarsest, coarsest, 3, padding=1)

@@ -9,8 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from tinydeconv.data.images import images_extra
-from tinydeconv.data.photographs import SIGMA
+from ..data.images import images_extra
+from ..data.photographs import SIGMA
 
 
 def bilateral(noisy, sigma_color=0.3, sigma_spatial=1.75, radius=4):

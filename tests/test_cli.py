@@ -1,0 +1,302 @@
+"""The commands, as a user types them, and what they say when the user is wrong."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinydeconv as td
+from tinydeconv import models
+from tinydeconv.cli import main
+from tinydeconv.ops import elementwise
+from tinydeconv.recipes import denoise as recipe
+from tinydeconv.recipes.denoise import Settings
+
+TINY = Settings(steps=3, channels=(2, 3, 4), batch_size=1, crop=8, epoch=2)
+
+
+def run(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "tinydeconv", *map(str, words)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def exit_code(*words):
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+# ---------------------------------------------------------------- help, version, imports
+
+
+def test_help_names_the_commands_and_is_quick():
+    code = (
+        "import sys; from tinydeconv.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    for name in ("train", "denoise", "gradcheck"):
+        assert name in done.stdout.splitlines()[0] or f"\n    {name}" in done.stdout
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"matplotlib", "PIL", "skimage", "sklearn", "tqdm", "tinydeconv.opcases"}
+
+
+def test_the_help_of_train_tells_the_defaults(capsys):
+    assert exit_code("train", "denoise", "--help") == 0
+    told = capsys.readouterr().out
+    assert f"(default: {Settings().steps})" in told and f"(default: {Settings().seed})" in told
+
+
+def test_version(capsys):
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"tinydeconv {td.__version__}\n"
+
+
+# ---------------------------------------------------------------- gradcheck
+
+
+def test_gradcheck_prints_a_table_with_the_worst_last(capsys):
+    assert exit_code("gradcheck", "conv2d", "exp") == 0
+    told = capsys.readouterr().out
+    rows = [line for line in told.splitlines() if line.endswith(" right")]
+    worst = [max(map(float, line.split()[-3:-1])) for line in rows]
+    assert worst == sorted(worst) and len(rows) > 5
+    assert {line.split()[0] for line in rows} >= {"Conv", "Exp"}
+    assert "none wrong" in told.splitlines()[-1]
+
+
+def test_gradcheck_shows_what_is_wrong_last(capsys, monkeypatch):
+    monkeypatch.setattr(elementwise.Exp, "backward", lambda self, g, y, x, needs: g * y * 2)
+    assert exit_code("gradcheck", "exp", "tanh") == 1
+    table, details = capsys.readouterr().out.split("\n\n", 1)
+    assert re.search(r"Exp .* wrong$", table) and table.count("wrong") == 1
+    assert "Exp" in details and "analytic" in details and "2 times" in details
+    assert details.splitlines()[-1].endswith("1 wrong")
+
+
+def test_gradcheck_draws_the_step_curve(tmp_path, capsys):
+    assert exit_code("gradcheck", "exp", "--plot", tmp_path / "curve.png") == 0
+    assert min(Image.open(tmp_path / "curve.png").size) >= 300
+    assert str(tmp_path / "curve.png") in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- training
+
+
+def training_process(folder, *words):
+    """`tinydeconv train denoise`, as soon as it takes steps."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinydeconv", "train", "denoise", "--out", str(folder), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    told = b""
+    while b"training" not in told:
+        told += process.stderr.read(1)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_tells_how_to_go_on(number, tmp_path):
+    folder = tmp_path / "a run"
+    process = training_process(folder)
+    process.send_signal(number)
+    _, told = process.communicate()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in told
+    told = told.decode().splitlines()[-1]
+    steps = Settings().steps
+    found = re.search(
+        rf"tinydeconv: stopped after step \d+ of {steps}, saved in .*; go on with: (.*)", told
+    )
+    command = shlex.split(found[1])
+    assert command[-5:] == ["train", "denoise", "--out", str(folder), "--resume"]
+    help_of_it = subprocess.run([*command, "--help"], capture_output=True, check=False)
+    assert b"--resume" in help_of_it.stdout
+
+
+@pytest.mark.slow
+def test_the_command_it_tells_goes_on_to_the_end(tmp_path):
+    process = training_process(tmp_path, "--steps", "30")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    command = shlex.split(told.decode().splitlines()[-1].partition("go on with: ")[2])
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0
+    assert "30/30" in done.stderr
+    for word in ("camera", "astronaut", "total variation", str(tmp_path / "denoise.png")):
+        assert word in done.stdout
+
+
+def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, "Settings", lambda **given: TINY)
+    monkeypatch.setattr(recipe, "_results", interrupted)
+    assert exit_code("train", "denoise", "--out", tmp_path) == 130
+    assert "go on with" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_training_that_diverges_says_so_in_one_line(tmp_path, monkeypatch, capsys):
+    whole = recipe._loss
+
+    def loss(model, noisy, clean):
+        return whole(model, noisy, clean) * float("nan")
+
+    monkeypatch.setattr(recipe, "_loss", loss)
+    assert exit_code("train", "denoise", "--out", tmp_path, "--steps", 7) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    for word in ("tinydeconv: ", "step 1 of 7", str(tmp_path / "checkpoint.safetensors")):
+        assert word in told
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with good files and bad ones; the commands of the table run in it."""
+    folder = tmp_path_factory.mktemp("files")
+    Image.fromarray(np.zeros((64, 64), np.uint8) + np.arange(64, dtype=np.uint8)).save(folder / "photo.png")
+    (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:-40])
+    (folder / "text.png").write_text("not an image", encoding="utf-8")
+    (folder / "empty.png").touch()
+    (folder / "sub").mkdir()
+
+    model = models.Denoiser((2, 3, 4))
+    models.save(model, folder / "w.safetensors")
+    whole = (folder / "w.safetensors").read_bytes()
+    (folder / "cut.safetensors").write_bytes(whole[:-10])
+    td.save(model.state_dict(), folder / "nameless.safetensors")
+    wrong = {"name": "Denoiser", "channels": [2, 3, 5]}
+    td.save(model.state_dict(), folder / "wrong.safetensors", {models.KEY: json.dumps(wrong)})
+    model.last.bias.data = model.last.bias.data * np.float32("nan")
+    models.save(model, folder / "nan.safetensors")
+
+    for name in ("run", "cut", "weights"):
+        (folder / name).mkdir()
+    recipe.start(folder / "run", TINY).save()
+    checkpoint = (folder / "run" / "checkpoint.safetensors").read_bytes()
+    (folder / "cut" / "checkpoint.safetensors").write_bytes(checkpoint[:-10])
+    (folder / "weights" / "checkpoint.safetensors").write_bytes(whole)
+    return folder
+
+
+def denoise(photo="photo.png", weights="w.safetensors", out="clean.png"):
+    return f"denoise {photo} --weights {weights} --out {out}"
+
+
+BAD = {
+    # what: (command line, words and numbers that the one line must have)
+    "no command": ("", ["COMMAND"]),
+    "unknown command": ("paint", ["'paint'", "train", "denoise", "gradcheck"]),
+    "no recipe": ("train", ["RECIPE"]),
+    "unknown recipe": ("train paint", ["'paint'", "denoise"]),
+    "unknown option": ("train denoise --epochs 3", ["--epochs"]),
+    "no photo": ("denoise", ["PHOTO", "--weights", "--out"]),
+    "photo is missing": (denoise(photo="no.png"), ["no.png", "image"]),
+    "photo is a folder": (denoise(photo="sub"), ["sub", "folder"]),
+    "photo is text": (denoise(photo="text.png"), ["text.png"]),
+    "photo is empty": (denoise(photo="empty.png"), ["empty.png"]),
+    "photo is cut short": (denoise(photo="cut.png"), ["cut.png"]),
+    "photo is weights": (denoise(photo="w.safetensors"), ["w.safetensors", "image"]),
+    "weights are missing": (denoise(weights="no.safetensors"), ["no.safetensors"]),
+    "weights are a folder": (denoise(weights="sub"), ["sub", "folder"]),
+    "weights are a photo": (denoise(weights="photo.png"), ["photo.png", "safetensors"]),
+    "weights are cut short": (denoise(weights="cut.safetensors"), ["cut.safetensors", "whole"]),
+    "weights name no network": (denoise(weights="nameless.safetensors"), ["nameless.safetensors"]),
+    "weights are a checkpoint": (
+        denoise(weights="run/checkpoint.safetensors"),
+        ["run/checkpoint.safetensors", "weights"],
+    ),
+    "weights do not fit": (denoise(weights="wrong.safetensors"), ["fit", "Denoiser", "5", "4"]),
+    "weights are NaN": (denoise(weights="nan.safetensors"), ["finite", "4096"]),
+    "out is no image": (denoise(out="clean.xyz"), ["clean.xyz", ".png"]),
+    "out in a missing folder": (denoise(out="no/clean.png"), ["no", "does not exist"]),
+    "out below a file": (denoise(out="photo.png/clean.png"), ["photo.png"]),
+    "out in a folder that cannot be written": (denoise(out="/proc/clean.png"), ["/proc"]),
+    "out is a folder": (denoise(out="sub"), ["sub"]),
+    "run below a file": ("train denoise --out photo.png/run", ["photo.png/run"]),
+    "run is a file": ("train denoise --out photo.png", ["photo.png"]),
+    "run in a folder that cannot be written": ("train denoise --out /proc/run", ["/proc/run"]),
+    "no steps": ("train denoise --steps 0", ["--steps", "at least 1", "'0'"]),
+    "negative steps": ("train denoise --steps -3", ["--steps", "at least 1", "'-3'"]),
+    "steps in words": ("train denoise --steps many", ["--steps", "'many'"]),
+    "half a step": ("train denoise --steps 1.5", ["--steps", "'1.5'"]),
+    "negative seed": ("train denoise --seed -1", ["--seed", "at least 0", "'-1'"]),
+    "nothing to resume": (
+        "train denoise --out no --resume",
+        ["no/checkpoint.safetensors", "--resume"],
+    ),
+    "resume from half a file": (
+        "train denoise --out cut --resume",
+        ["cut/checkpoint.safetensors", "whole"],
+    ),
+    "resume from weights": (
+        "train denoise --out weights --resume",
+        ["weights/checkpoint.safetensors", "checkpoint of a training"],
+    ),
+    "resume with other steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
+    "resume with another seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
+    "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
+    "plot into a missing folder": ("gradcheck exp --plot no/curve.png", ["no", "does not exist"]),
+}
+
+
+def every_file(folder):
+    return {p: p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_told_in_one_line(what, files, monkeypatch, capsys):
+    line, words = BAD[what]
+    monkeypatch.chdir(files)
+    before = every_file(files)
+    assert exit_code(*line.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tinydeconv: ") and told.count("\n") == 1, told
+    assert "Errno" not in told
+    for word in words:
+        assert word in told, told
+    assert every_file(files) == before
+
+
+def test_no_traceback_from_the_real_command(files):
+    done = run("denoise", files / "text.png", "--weights", files / "w.safetensors", "--out", "x.png")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("tinydeconv: ") and done.stderr.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(files, tmp_path, monkeypatch):
+    def bug(*_):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(recipe, "denoise", bug)
+    monkeypatch.setattr(recipe, "train", bug)
+    monkeypatch.chdir(files)
+    for line in (denoise(out=tmp_path / "x.png"), f"train denoise --out {tmp_path}"):
+        with pytest.raises(ValueError, match="broadcast"):
+            main(line.split())
+
+
+def test_a_full_disk_is_told_in_one_line(files, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", "/disk/checkpoint.safetensors")
+
+    monkeypatch.setattr(recipe, "train", full)
+    assert exit_code("train", "denoise", "--out", tmp_path) == 2
+    told = capsys.readouterr().err
+    assert told == "tinydeconv: cannot use /disk/checkpoint.safetensors: No space left on device\n"

@@ -1,0 +1,192 @@
+"""The commands: tinydeconv train, denoise, gradcheck.
+
+What the user got wrong is told in one line, with exit code 2. Errors are caught where the user's
+input is read and where files are written; anywhere else an error is a bug and keeps its traceback.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import tinydeconv
+
+
+def main(arguments=None):
+    """Runs a command line (a list of words, default sys.argv) and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except OSError as error:  # a folder that is not there, a disk that is full
+        return _complain(error)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 128 + signal.SIGINT)
+
+
+def _train_denoise(options):
+    from .recipes import denoise
+
+    if options.resume and (options.steps, options.seed) != (None, None):
+        return _complain("--resume goes on with the steps and the seed of before: leave them out")
+    given = {"steps": options.steps, "seed": options.seed}
+    with _users_input():
+        if options.resume:
+            training = denoise.resume(options.out)
+        else:
+            settings = {name: value for name, value in given.items() if value is not None}
+            training = denoise.start(options.out, denoise.Settings(**settings))
+    try:
+        table = denoise.train(training)
+    except FloatingPointError as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt as stop:
+        again = shlex.join([*_program(), "train", "denoise", "--out", str(options.out), "--resume"])
+        told = f"{stop}; " if str(stop) else ""
+        return _complain(f"{told}go on with: {again}", 128 + getattr(stop, "signal", signal.SIGINT))
+    print(f"\n{table}\nThe pictures, the weights and the table are in {options.out}:")
+    for path in sorted(options.out.glob("[!.]*")):
+        print(f"  {path}")
+    return 0
+
+
+def _denoise(options):
+    from . import models
+    from .data import read_image, write_image
+    from .recipes.denoise import denoise
+
+    with _users_input():
+        model = models.load(options.weights)
+        image = read_image(options.photo)
+    clean = denoise(model, image)
+    with _users_input():
+        write_image(options.out, clean)
+    print(options.out)
+    return 0
+
+
+def _gradcheck(options):
+    from . import opcases, viz
+    from .gradcheck import step_curve
+
+    with _users_input():
+        opcases.find(options.op)
+    rows = sorted(opcases.check(options.op), key=_badness)
+    width = max(len(f"{row.op} {row.case}") for row in rows)
+    print(f"{'relative error of derivatives':{width}}   first  second")
+    for row in rows:
+        print(f"{f'{row.op} {row.case}':{width}} {row.first:7.0e} {row.second:7.0e}  {row.status}")
+    wrong = [row for row in rows if row.status == "wrong"]
+    for row in wrong:
+        print(f"\n{row.op} {row.case}\n{row.details}")
+    print(f"\n{len(rows)} cases, {len(wrong) or 'none'} wrong")
+    if options.plot:
+        case = opcases.find([f"{rows[-1].op} {rows[-1].case}"])[0]
+        curves = step_curve(case, case.inputs())
+        with _users_input():
+            viz.step_curve(options.plot, *curves, case.name)
+        print(f"errors of {case.name} by step size: {options.plot}")
+    return 1 if wrong else 0
+
+
+def _badness(row):
+    """The order of the table: cases without a derivative to check, right ones, wrong ones."""
+    return row.status == "wrong", row.status == "right", max(row.first, row.second)
+
+
+# ---------------------------------------------------------------- what the user gave
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(_complain(f"{message} (see {self.prog} --help)"))
+
+
+def _parser():
+    parser = _Parser(prog="tinydeconv", description="Deep learning from scratch, to learn from.")
+    version = f"tinydeconv {tinydeconv.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    train = commands.add_parser("train", help="train a network on real photographs")
+    recipes = train.add_subparsers(metavar="RECIPE", required=True)
+    recipe = recipes.add_parser("denoise", help="remove Gaussian noise; takes some minutes")
+    recipe.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs", "denoise"),
+        help="folder for weights, pictures and table (default: %(default)s)",
+    )
+    recipe.add_argument(
+        "--steps",
+        metavar="N",
+        type=_whole_number(1),
+        help="fewer steps are quicker and denoise worse (default: 12000)",
+    )
+    recipe.add_argument(
+        "--seed",
+        metavar="S",
+        type=_whole_number(0),
+        help="of weights, crops and noise (default: 0)",
+    )
+    recipe.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the training in DIR, where its last checkpoint is",
+    )
+    recipe.set_defaults(command=_train_denoise)
+
+    denoise = commands.add_parser("denoise", help="denoise a photograph, grey or in colour")
+    denoise.add_argument("photo", metavar="PHOTO")
+    denoise.add_argument(
+        "--weights",
+        metavar="W",
+        required=True,
+        help="weights.safetensors of `tinydeconv train denoise`",
+    )
+    denoise.add_argument("--out", metavar="O", required=True, help="such as clean.png")
+    denoise.set_defaults(command=_denoise)
+
+    gradcheck = commands.add_parser("gradcheck", help="check derivatives by finite differences")
+    gradcheck.add_argument("op", metavar="OP", nargs="*", help="such as conv2d (default: all)")
+    gradcheck.add_argument(
+        "--plot", metavar="FILE", help="draw how the worst one's errors depend on the step size"
+    )
+    gradcheck.set_defaults(command=_gradcheck)
+    return parser
+
+
+def _whole_number(least):
+    def whole_number(text):
+        if not text.isdecimal() or int(text) < least:
+            message = f"expected a whole number of at least {least}, got {text!r}"
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return whole_number
+
+
+@contextmanager
+def _users_input():
+    """Inside, an error is the user's: one line, exit code 2."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        sys.exit(_complain(error))
+
+
+def _complain(error, code=2):
+    """Tells an error in one line and returns the exit code."""
+    sentence = str(error)
+    if isinstance(error, OSError) and error.filename:  # else "[Errno 20] Not a directory: 'x'"
+        sentence = f"cannot use {error.filename}: {error.strerror}"
+    print(f"tinydeconv: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _program():
+    """How this program was called, the first words of a command line."""
+    called = Path(sys.argv[0])
+    return [called.name] if called.stem == "tinydeconv" else [sys.executable, "-m", "tinydeconv"]

@@ -1,0 +1,97 @@
+"""Pictures of results, as files. matplotlib is imported when one is drawn, never its pyplot."""
+
+import io
+
+import numpy as np
+
+from .data.images import images_extra
+from .metrics import psnr, ssim
+from .serialize import write_atomically
+
+INCHES = 2.3  # width of one picture in a panel
+MARK = "#e8590c"  # the colour of what is drawn over grey pixels
+
+
+def denoise_panel(path, photographs, zoom):
+    """Draw denoised photographs side by side, each whole and with a part of it enlarged below.
+
+    photographs: {name: {label: image}} of grey images (H, W) in [0, 1]; the first of each is the
+        clean one, against which the others' PSNR and SSIM are printed
+    zoom: {name: (top, left, side)} of the part to enlarge, in pixels
+    """
+    columns = max(len(images) for images in photographs.values())
+    heights = []  # of the rows, in widths of a picture
+    for images in photographs.values():
+        height, width = next(iter(images.values())).shape
+        heights += [height / width, 1]
+    figure = _figure(INCHES * columns, (INCHES + 0.05) * sum(heights) + 0.55 * len(photographs))
+    axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (name, images) in enumerate(photographs.items()):
+        _draw_photograph(axes[2 * row : 2 * row + 2], name, images, *zoom[name])
+    _save(figure, path)
+
+
+def _draw_photograph(axes, name, images, top, left, side):
+    """One photograph in two rows of axes: whole, and below a square of it."""
+    rectangle = images_extra("matplotlib.patches").Rectangle
+    clean = next(iter(images.values()))
+    for column, (label, image) in enumerate(images.items()):
+        whole, part = axes[:, column]
+        quality = f"{psnr(clean, image):.2f} dB, SSIM {ssim(clean, image, 1):.3f}"
+        whole.set_title(f"{label}\n{quality if column else name}", fontsize=9)
+        whole.imshow(image, cmap="gray", vmin=0, vmax=1)
+        whole.add_patch(rectangle((left, top), side, side, fill=False, edgecolor=MARK))
+        square = image[top : top + side, left : left + side]
+        part.imshow(square, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        part.add_patch(
+            rectangle((0, 0), 1, 1, transform=part.transAxes, fill=False, edgecolor=MARK, lw=2)
+        )
+
+
+def loss_curve(path, losses, label="loss"):
+    """Draw the loss of every step, faint, and its running mean, on a logarithmic axis.
+
+    label: name of the loss and, if it has one, its unit
+    """
+    losses = np.asarray(losses, dtype=np.float64)
+    if losses.ndim != 1 or losses.size == 0:
+        raise ValueError(f"expected the losses of at least one step, got shape {losses.shape}")
+    window = max(1, len(losses) // 50)
+    mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+    steps = np.arange(1, len(losses) + 1)
+
+    figure = _figure(7, 4)
+    axis = figure.subplots()
+    axis.semilogy(steps, losses, color="C0", alpha=0.25, lw=0.6, label="each step")
+    axis.semilogy(steps[window - 1 :], mean, color="C0", label=f"mean of the last {window}")
+    axis.set(xlabel="step", ylabel=label, xlim=(1, max(2, len(losses))))
+    axis.grid(which="both", alpha=0.25)
+    axis.legend()
+    _save(figure, path)
+
+
+def step_curve(path, steps, forward, central, title=""):
+    """Draw the errors of forward and central differences by step size, as gradcheck.step_curve
+    gives them, on logarithmic axes.
+    """
+    figure = _figure(7, 4)
+    axis = figure.subplots()
+    axis.loglog(steps, forward, label="forward differences")
+    axis.loglog(steps, central, label="central differences")
+    axis.set(title=title, xlabel="step size", ylabel="relative error of the slope")
+    axis.grid(alpha=0.25)
+    axis.legend()
+    _save(figure, path)
+
+
+def _figure(width, height):
+    """A figure of this size in inches, of 100 pixels each, that no window will show."""
+    return images_extra("matplotlib.figure").Figure((width, height), dpi=100, layout="constrained")
+
+
+def _save(figure, path):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomically(path, buffer.getvalue())
