@@ -6,6 +6,13 @@ import strict_cupy
 
 import tinydeconv as td
 from tinydeconv.backend import to_device, to_numpy
+from tinydeconv.gradcheck import (
+    GradcheckError,
+    adjointcheck,
+    gradcheck,
+    gradgradcheck,
+    step_curve,
+)
 from tinydeconv.opcases import CASES
 from tinydeconv.ops.promotion import To
 
@@ -68,3 +75,14 @@ def test_the_stand_in_would_catch_mixing(cupy):
         x + td.tensor([1.0, 2.0])
     with pytest.raises(TypeError):
         x.data + np.ones(2)
+
+
+def test_gradients_can_be_checked_there(cupy):
+    x = td.tensor([[0.5, 1.0], [-2.0, 3.0]], dtype=td.float64, device="cuda", requires_grad=True)
+    for directions in (None, 3):
+        assert gradcheck(td.sin, x, directions=directions, rtol=1e-6, atol=1e-8)
+        assert gradgradcheck(td.sin, x, directions=directions, rtol=1e-6, atol=1e-8)
+    with pytest.raises(GradcheckError, match="zero though the outputs change"):
+        gradcheck(lambda x: x.detach() ** 2, x)
+    assert adjointcheck(lambda x: x.T, lambda y: y.T, x.detach())
+    assert step_curve(td.sin, x, [1e-6])[2] < 1e-8

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinydeconv as td
+from tinydeconv import nn
 from tinydeconv.engine import Op
 from tinydeconv.gradcheck import (
     GradcheckError,
@@ -382,6 +383,25 @@ def test_a_modules_parameters_are_checked_by_name():
         ("weight", "wrong"),
     ]
     failure(gradgradcheck, Scale(SECOND["a detach"]), random(2, 3))
+
+
+def test_a_real_module():
+    td.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh()).double()
+    x = td.randn(2, 1, 4, 4, dtype=td.float64, requires_grad=True)
+    before = {name: b.data.copy() for name, b in module.named_buffers()}
+    with pytest.warns(GradcheckWarning, match="0.bias: proves nothing"):  # the norm takes it away
+        report = gradcheck(module, x, **TIGHT)
+    assert report and [c.name for c in report.comparisons if c.ok] == [
+        "inputs[0]",
+        "0.weight",
+        "1.weight",
+        "1.bias",
+    ]
+    for name, b in module.named_buffers():
+        np.testing.assert_array_equal(b.data, before[name])
+    assert gradgradcheck(module, x, directions=2)
+    assert gradcheck(module.eval(), x, **TIGHT)
 
 
 def test_a_modules_buffers_are_put_back():

@@ -96,6 +96,28 @@ def test_third_and_fourth_order(name):
     assert gradgradcheck(second, case.inputs(), **TIGHT)
 
 
+@pytest.mark.parametrize(
+    ("function", "values", "expected"),
+    [
+        (td.relu, [0, 1], [0, 1]),
+        (td.abs, [0, -1], [0, -1]),
+        (td.amax, [3, 1, 3], [0.5, 0, 0.5]),
+        (td.amin, [1, 1, 1, 1], [0.25] * 4),
+        (lambda x: td.max(x, 0).values, [3, 1, 3], [1, 0, 0]),
+        (lambda x: td.maximum(x, td.tensor([2.0, 2.0])), [2, 3], [0.5, 1]),
+        (lambda x: td.minimum(x, td.tensor([2.0, 2.0])), [2, 3], [0.5, 0]),
+        (lambda x: td.clamp(x, -1, 1), [-1, 1, 2], [1, 1, 0]),
+        (lambda x: td.norm(x), [0, 0], [0, 0]),
+        (lambda x: td.std(x), [1, 1], [0, 0]),
+    ],
+)
+def test_at_a_kink_the_gradient_is_pytorchs(function, values, expected):
+    """Differences cannot tell, so here the convention is written down."""
+    x = td.tensor([float(v) for v in values], requires_grad=True)
+    function(x).sum().backward()
+    assert x.grad.tolist() == expected
+
+
 # ---- adjoints ----
 
 

@@ -249,7 +249,7 @@ SECOND = [
     ("ops.conv:Conv.backward", "(g, w)", "(g, w.detach())", "conv"),
     ("ops.conv:ConvWeight.backward", "ConvTranspose(self.geometry)(y, g)", "ConvTranspose(self.geometry)(y, -g)", "conv"),
     ("ops.conv:ConvWeight.backward", "Conv(self.geometry)(x, g)", "Conv(self.geometry)(x, g) * 2", "conv_transpose"),
-    ("ops.conv:Fold.backward", "(g)", "(g * 2)", "unfold"),
+    ("ops.windows:Fold.backward", "(g)", "(g * 2)", "unfold"),
     ("ops.shape:Scatter.backward", "(g)", "(g * 2)", "index squared"),
     ("ops.shape:Paste.backward", "(g)", "(-g)", "slice squared"),
     ("ops.shape:SumTo.backward", "(g)", "(g * 0)", "expand"),

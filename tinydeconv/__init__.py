@@ -1,16 +1,20 @@
-"""tinydeconv: a small deep-learning library to learn from, with convolution and its transpose at
-heart.
+"""tinydeconv: deep learning from scratch, to learn from, with convolution and its transpose at heart.
 
->>> import tinydeconv as td >>> x = td.tensor([1.0, 2.0], requires_grad=True) >>> (x *
-x).sum().backward() >>> x.grad tensor([2., 4.])
+>>> import tinydeconv as td
+>>> x = td.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
 """
+
+# ruff: noqa: F401
 
 import numpy as _np
 
-# ruff: noqa: F401
 from . import nn, optim
 from .backend import device, get_rng_state, manual_seed, set_rng_state
 from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .gradcheck import adjointcheck, gradcheck, gradgradcheck
 from .ops import *  # noqa: F403
 from .serialize import load, load_metadata, save
 from .tensor import Tensor

@@ -19,7 +19,7 @@ from .backend import to_device
 from .engine import Op
 from .geometry import ConvGeometry
 from .gradcheck import GradcheckWarning, gradcheck, gradgradcheck
-from .ops import conv, elementwise, linalg, pool, promotion, reduction, shape
+from .ops import conv, elementwise, linalg, promotion, reduction, shape, windows
 from .tensor import Tensor
 
 # What gradcheck says of cases that have no right gradient to show.
@@ -99,6 +99,7 @@ def _shape():
     yield Case(s.Permute, "", (2, 3, 4), args=((2, 0, 1),))
     yield Case(s.BroadcastTo, "in front and inside", (2, 1), args=((3, 2, 4),))
     yield Case(s.SumTo, "from in front and inside", (3, 2, 4), args=((2, 1),))
+    yield Case(s.SumTo, "its own shape", (2, 1), args=((2, 1),))
     for note, key in (
         ("reversed", (slice(None, None, -1), None, 1)),
         ("with steps", (Ellipsis, slice(1, None, 2))),
@@ -185,14 +186,14 @@ def _convolution():
             (conv.Conv, x, w),
             (conv.ConvTranspose, y, w),
             (conv.ConvWeight, x, y),
-            (conv.Unfold, x),
-            (conv.Fold, cols),
+            (windows.Unfold, x),
+            (windows.Fold, cols),
         ):
             yield Case(op, note, *inputs, args=(g,), expect="right" if n else "empty")
     yield Case(conv2d, "unbatched, with bias", (1, 3, 4), (2, 1, 2, 3), (2,))
     yield Case(conv_transpose1d, "unbatched, with bias", (2, 3), (2, 1, 3), (1,))
-    yield Case(lambda x: pool.max_pool(x, 2, 2, 1, 1), "", (1, 1, 3, 3), group="max_pool2d")
-    yield Case(lambda x: pool.avg_pool(x, 1, 2, 2, 1), "", (2, 1, 5), group="avg_pool1d")
+    yield Case(lambda x: windows.max_pool(x, 2, 2, 1, 1), "", (1, 1, 3, 3), group="max_pool2d")
+    yield Case(lambda x: windows.avg_pool(x, 1, 2, 2, 1), "", (2, 1, 5), group="avg_pool1d")
 
 
 FAMILIES = (_elementwise, _shape, _reduction, _products, _convolution)

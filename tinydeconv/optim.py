@@ -21,6 +21,8 @@ class Optimizer:
         for name in ("lr", "weight_decay", "momentum", "eps"):
             if defaults.get(name, 0) < 0:
                 raise ValueError(f"expected {name} of at least 0, got {defaults[name]}")
+        if isinstance(params, Tensor):
+            raise TypeError("an optimiser takes a list of parameters, got one Tensor: pass [x]")
         params = list(params)
         if not params:
             raise ValueError("an optimiser needs at least one parameter, got none")
@@ -30,7 +32,10 @@ class Optimizer:
         ]
         for p in self._params():
             if not isinstance(p, Tensor) or not p.is_leaf:
-                raise TypeError(f"an optimiser moves leaf Tensors, got {type(p).__name__}")
+                found = "computed " * isinstance(p, Tensor) + type(p).__name__
+                raise TypeError(f"an optimiser moves leaf Tensors, got a {found}")
+        if len({id(p) for p in self._params()}) < len(self._params()):
+            raise ValueError("an optimiser needs each parameter once, got one of them twice")
         self.state: list[dict] = [{} for _ in self._params()]
 
     def _params(self):
@@ -46,7 +51,8 @@ class Optimizer:
         settings = [group for group in self.param_groups for _ in group["params"]]
         for p, group, state in zip(self._params(), settings, self.state, strict=True):
             if p.grad is not None:
-                p.data = self.update(p.data, p.grad.data, state, group)
+                # cast, because a learning rate from NumPy makes float64 of float32
+                p.data = self.update(p.data, p.grad.data, state, group).astype(p.dtype, copy=False)
 
     def update(self, p, g, state, group):
         """The new array of one parameter, from its array p and gradient g."""
@@ -78,19 +84,20 @@ class Optimizer:
                 f"{mine}"
             )
         params = self._params()
-        for i, values in state["state"].items():
+        states = {int(i): values for i, values in state["state"].items()}  # JSON makes them strings
+        for i, values in states.items():
             for name, value in values.items():
-                if getattr(value, "shape", ()) not in ((), params[int(i)].shape):
+                if getattr(value, "shape", ()) not in ((), params[i].shape):
                     raise RuntimeError(
                         f"the optimiser's {name} of parameter {i} has shape {value.shape}, the "
-                        f"parameter has {params[int(i)].shape}"
+                        f"parameter has {params[i].shape}"
                     )
         for group, other in zip(self.param_groups, state["param_groups"], strict=True):
             group.update({name: value for name, value in other.items() if name != "params"})
         self.state = [
             {
                 name: to_device(value, p.device).copy() if hasattr(value, "shape") else value
-                for name, value in state["state"].get(i, {}).items()
+                for name, value in states.get(i, {}).items()
             }
             for i, p in enumerate(params)
         ]
@@ -216,8 +223,8 @@ class OneCycleLR:
 
     def _at(self, values):
         first, second, third = values
-        if self.last_epoch < self.peak:
-            return self.anneal(first, second, self.last_epoch / self.peak)
+        if self.last_epoch <= self.peak:
+            return self.anneal(first, second, self.last_epoch / self.peak if self.peak else 1.0)
         rest = self.total_steps - 1 - self.peak
         return self.anneal(second, third, (self.last_epoch - self.peak) / rest if rest else 1.0)
 

@@ -52,6 +52,10 @@ def _opened(path):
             f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
             "format must be written again"
         ) from None
+    except TypeError as error:
+        raise ValueError(
+            f"{path} has numbers of a type that Tensors cannot hold ({error}): convert them first"
+        ) from None
 
 
 def write_atomically(path, data):
@@ -60,6 +64,8 @@ def write_atomically(path, data):
     """
     path = os.path.abspath(os.fspath(path))
     folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"expected the name of a file to write, {path} is a folder")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"the folder {folder} does not exist")
     try:

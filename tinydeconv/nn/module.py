@@ -171,14 +171,15 @@ class Module:
             raise RuntimeError(
                 f"the weights do not fit this {type(self).__name__}: they {' and '.join(told)}"
             )
-        for name in own.keys() & state.keys():
+        shared = [name for name in own if name in state]
+        for name in shared:
             mine, other = own[name], state[name]
             if mine.shape != other.shape or mine.dtype != other.dtype:
                 raise RuntimeError(
                     f"the weights do not fit this {type(self).__name__}: {name} is {mine.dtype} of "
                     f"shape {mine.shape} here and {other.dtype} of shape {other.shape} there"
                 )
-        for name in own.keys() & state.keys():
+        for name in shared:
             mine, other = own[name], state[name]
             array = to_device(other.data if isinstance(other, Tensor) else other, mine.device)
             mine.data = array_module(array).array(array)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import is_array
 from ..tensor import Tensor
-from .conv import convolution, fold, transposed_convolution, unfold
+from .conv import convolution, transposed_convolution
 from .creation import (
     arange, asarray, from_dlpack, from_numpy, full, full_like, linspace, ones, ones_like, rand,
     rand_like, randint, randint_like, randn, randn_like, tensor, zeros, zeros_like,
@@ -17,7 +17,6 @@ from .elementwise import (
     remainder, sigmoid, sin, softplus, sqrt, sub, tanh, where,
 )
 from .linalg import einsum, matmul
-from .pool import avg_pool, max_pool, max_unpool
 from .promotion import astype, result_type, to
 from .reduction import (
     all, amax, amin, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, norm, softmax,
@@ -27,6 +26,7 @@ from .shape import (
     cat, expand, flatten, flip, gather, index, permute, reshape, split, squeeze, stack, sum_to,
     transpose, unsqueeze,
 )
+from .windows import avg_pool, fold, max_pool, max_unpool, unfold
 
 # Functions of the library's front page, td.NAME.
 __all__ = [

@@ -7,10 +7,8 @@ classes are closed under differentiation: every order of derivative, for any num
 padding, dilation and groups.
 """
 
-from math import prod
-
 from ..engine import Op
-from ..geometry import ConvGeometry, check_conv, ntuple
+from ..geometry import ConvGeometry, check_conv
 from ..kernels import reference as kernels
 from .shape import reshape, squeeze, unsqueeze
 
@@ -57,30 +55,6 @@ class ConvWeight(ConvOp):
             ConvTranspose(self.geometry)(y, g) if needs[0] else None,
             Conv(self.geometry)(x, g) if needs[1] else None,
         )
-
-
-class Unfold(ConvOp):
-    """(N, C, *big) -> (N, C, *kernel, *small): the pixels that each tap meets."""
-
-    linear = True
-
-    def forward(self, x):
-        return kernels.unfold(x, self.geometry)
-
-    def backward(self, g, cols, x, needs):
-        return Fold(self.geometry)(g)
-
-
-class Fold(ConvOp):
-    """(N, C, *kernel, *small) -> (N, C, *big): the transpose of Unfold."""
-
-    linear = True
-
-    def forward(self, cols):
-        return kernels.fold(cols, self.geometry)
-
-    def backward(self, g, x, cols, needs):
-        return Unfold(self.geometry)(g)
 
 
 def convolution(x, weight, bias, axes, stride, padding, dilation, groups):
@@ -138,50 +112,3 @@ def _finish(y, bias, batched):
     if bias is not None:
         y = y + reshape(bias, -1, *(1,) * (y.ndim - 2))
     return y if batched else squeeze(y, 0)
-
-
-def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
-    """Sliding patches as columns: (N, C, *spatial) -> (N, C * prod(kernel), L); as many spatial
-    axes as kernel_size has ints.
-
-    An int kernel_size means two axes, as in PyTorch; (C, *spatial) gives (C * prod(kernel), L).
-    """
-    kernel = _kernel(kernel_size)
-    batched = _check_axes(x, len(kernel) + 2, "unfold", "(N, C, *spatial)")
-    x = x if batched else unsqueeze(x, 0)
-    geometry = ConvGeometry.of_conv(x.shape[2:], kernel, stride, padding, dilation)
-    cols = Unfold(geometry)(x)
-    cols = reshape(cols, x.shape[0], x.shape[1] * prod(kernel), prod(geometry.small))
-    return cols if batched else squeeze(cols, 0)
-
-
-def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
-    """Columns added back into an image: (N, C * prod(kernel), L) -> (N, C, *output_size); the
-    transpose of unfold.
-    """
-    kernel = _kernel(kernel_size)
-    batched = _check_axes(x, 3, "fold", "(N, C * prod(kernel), L)")
-    x = x if batched else unsqueeze(x, 0)
-    geometry = ConvGeometry.of_conv(
-        ntuple(output_size, len(kernel), "output_size"), kernel, stride, padding, dilation
-    )
-    n, rows, columns = x.shape
-    if rows % prod(kernel) or columns != prod(geometry.small):
-        raise ValueError(
-            f"fold to {geometry.big} with kernel {kernel} expects (N, a multiple of "
-            f"{prod(kernel)}, {prod(geometry.small)}), got {x.shape}"
-        )
-    image = Fold(geometry)(reshape(x, n, rows // prod(kernel), *kernel, *geometry.small))
-    return image if batched else squeeze(image, 0)
-
-
-def _kernel(kernel_size):
-    axes = len(kernel_size) if isinstance(kernel_size, (tuple, list)) else 2
-    return ntuple(kernel_size, axes, "kernel_size")
-
-
-def _check_axes(x, ndim, name, layout):
-    """Whether x has the batch axis; it may lack that one only."""
-    if x.ndim not in (ndim, ndim - 1):
-        raise ValueError(f"{name} expects {layout} or the same without N, got shape {x.shape}")
-    return x.ndim == ndim

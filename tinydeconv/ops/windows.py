@@ -1,5 +1,6 @@
-"""Pooling over any number of spatial axes. Max-pooling is a gather, unpooling the scatter that is
-its adjoint.
+"""Sliding windows over any number of spatial axes: unfold and its transpose fold, and pooling.
+
+Max-pooling is a gather, unpooling the scatter that is its adjoint.
 """
 
 from math import prod
@@ -8,9 +9,83 @@ from ..backend import array_module
 from ..geometry import ConvGeometry, ntuple
 from ..kernels import reference as kernels
 from ..tensor import Tensor
-from .conv import Unfold
+from .conv import ConvOp
 from .reduction import sum
-from .shape import Gather, Scatter, squeeze, unsqueeze
+from .shape import Gather, Scatter, reshape, squeeze, unsqueeze
+
+
+class Unfold(ConvOp):
+    """(N, C, *big) -> (N, C, *kernel, *small): the pixels that each tap meets."""
+
+    linear = True
+
+    def forward(self, x):
+        return kernels.unfold(x, self.geometry)
+
+    def backward(self, g, cols, x, needs):
+        return Fold(self.geometry)(g)
+
+
+class Fold(ConvOp):
+    """(N, C, *kernel, *small) -> (N, C, *big): the transpose of Unfold."""
+
+    linear = True
+
+    def forward(self, cols):
+        return kernels.fold(cols, self.geometry)
+
+    def backward(self, g, x, cols, needs):
+        return Unfold(self.geometry)(g)
+
+
+def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+    """Sliding patches as columns: (N, C, *spatial) -> (N, C * prod(kernel), L); as many spatial
+    axes as kernel_size has ints.
+
+    An int kernel_size means two axes, as in PyTorch; (C, *spatial) gives (C * prod(kernel), L).
+    """
+    kernel = _kernel(kernel_size)
+    batched = _check_axes(x, len(kernel) + 2, "unfold", "(N, C, *spatial)")
+    x = x if batched else unsqueeze(x, 0)
+    geometry = ConvGeometry.of_conv(x.shape[2:], kernel, stride, padding, dilation)
+    cols = Unfold(geometry)(x)
+    cols = reshape(cols, x.shape[0], x.shape[1] * prod(kernel), prod(geometry.small))
+    return cols if batched else squeeze(cols, 0)
+
+
+def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """Columns added back into an image: (N, C * prod(kernel), L) -> (N, C, *output_size); the
+    transpose of unfold.
+    """
+    kernel = _kernel(kernel_size)
+    batched = _check_axes(x, 3, "fold", "(N, C * prod(kernel), L)")
+    x = x if batched else unsqueeze(x, 0)
+    geometry = ConvGeometry.of_conv(
+        ntuple(output_size, len(kernel), "output_size"), kernel, stride, padding, dilation
+    )
+    n, rows, columns = x.shape
+    if rows % prod(kernel) or columns != prod(geometry.small):
+        raise ValueError(
+            f"fold to {geometry.big} with kernel {kernel} expects (N, a multiple of "
+            f"{prod(kernel)}, {prod(geometry.small)}), got {x.shape}"
+        )
+    image = Fold(geometry)(reshape(x, n, rows // prod(kernel), *kernel, *geometry.small))
+    return image if batched else squeeze(image, 0)
+
+
+def _kernel(kernel_size):
+    axes = len(kernel_size) if isinstance(kernel_size, (tuple, list)) else 2
+    return ntuple(kernel_size, axes, "kernel_size")
+
+
+def _check_axes(x, ndim, name, layout):
+    """Whether x has the batch axis; it may lack that one only."""
+    if x.ndim not in (ndim, ndim - 1):
+        raise ValueError(f"{name} expects {layout} or the same without N, got shape {x.shape}")
+    return x.ndim == ndim
+
+
+# ---------------------------------------------------------------- pooling
 
 
 def max_pool(
