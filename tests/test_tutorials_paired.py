@@ -6,6 +6,7 @@
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -78,7 +79,7 @@ def test_a_sound_pair_passes(tmp_path):
         ("x = 1\n", "x = 2\n"),
         ("# # A title", "# # Another"),
         ("# %%\nx = 1\n", ""),
-        ('# %%\nx = 1', '# %% tags=["hide-input"]\nx = 1'),
+        ("# %%\nx = 1", '# %% tags=["hide-input"]\nx = 1'),
         ("# %%\nx = 1", '# %% jupyter={"source_hidden": true}\nx = 1'),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_missing_half_is_seen(tmp_path, suffix):
 def test_outputs_are_seen(tmp_path):
     _, paired = pair(tmp_path)
     notebook = jupytext.read(paired)
-    notebook.cells[2].outputs = [{"output_type": "stream", "name": "stdout", "text": "1"}]
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="1")]
     jupytext.write(notebook, paired)
     (complaint,) = complaints(tmp_path)
     assert "holds outputs" in complaint

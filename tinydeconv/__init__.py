@@ -1,4 +1,4 @@
-"""tinydeconv: deep learning from scratch, to learn from, with convolution and its transpose at heart.
+"""tinydeconv: deep learning from scratch, with convolution and its transpose at heart.
 
 >>> import tinydeconv as td
 >>> x = td.tensor([1.0, 2.0], requires_grad=True)

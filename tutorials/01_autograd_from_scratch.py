@@ -139,7 +139,7 @@ print([node.name for node in inputs_first(w)])
 def draw(root, label, title):
     """The graph behind root, inputs on the left, one box a node."""
     nodes = inputs_first(root)
-    depth = {root: 0}  # the longest way from root
+    depth = {root: 0}  # the longest path from root
     for node in reversed(nodes):
         for parent in node.parents:
             depth[parent] = max(depth.get(parent, 0), depth[node] + 1)
@@ -177,13 +177,13 @@ draw(w, lambda node: f"{names[node]}\n= {node.data:g}", "w = u (u + a) with u = 
 # %% [markdown]
 # **What to see.** Orange boxes are inputs, the green one is the result; an arrow leads from a
 # number to a number computed from it. Both $a$ and $u$ are used twice. So $a$ reaches $w$ along
-# three ways: $a \to u \to w$, $a \to v \to w$ and $a \to u \to v \to w$.
+# three paths: $a \to u \to w$, $a \to v \to w$ and $a \to u \to v \to w$.
 
 # %% [markdown]
 # ## 3. Walking back, and how it goes wrong
 #
-# The chain rule says: multiply the slopes along a way, and **add up over all ways** from the input
-# to the result. For $a$ and $b$, with $a=2$, $b=3$, by hand ($w = a^2b^2 + a^2b$):
+# The chain rule says: multiply the slopes along a path, and **add up over all paths** from the
+# input to the result. For $a$ and $b$, with $a=2$, $b=3$, by hand ($w = a^2b^2 + a^2b$):
 #
 # $$\frac{\partial w}{\partial a} = 2ab^2 + 2ab = 48, \qquad
 #   \frac{\partial w}{\partial b} = 2a^2b + a^2 = 28 .$$
@@ -217,13 +217,13 @@ print("dw/db =", wrong[b], "   (by hand: 28)")
 #
 # A number must not speak **before it has heard from everyone who used it**. We have two ways out.
 #
-# **Way out 1: speak again each time something new arrives.** Then every way through the graph is
+# **Way out 1: speak again each time something new arrives.** Then every path through the graph is
 # walked by itself. The answer is right. What does it cost?
 
 
 # %%
-def backward_every_way(root):
-    """Right, but follows every single way from root to the inputs. Also returns how many steps."""
+def backward_every_path(root):
+    """Right, but follows every single path from root to the inputs. Also returns how many steps."""
     grads, steps, todo = {}, 0, [(root, 1.0)]
     while todo:
         node, g = todo.pop()
@@ -233,7 +233,7 @@ def backward_every_way(root):
     return grads, steps
 
 
-grads, steps = backward_every_way(w)
+grads, steps = backward_every_path(w)
 print(f"dw/da = {grads[a]}, dw/db = {grads[b]}, in {steps} steps\n")
 
 
@@ -244,11 +244,11 @@ def doubled(x, times):
 
 
 for times in (4, 8, 12, 16):
-    _, steps = backward_every_way(doubled(Value(1.0), times))
+    _, steps = backward_every_path(doubled(Value(1.0), times))
     print(f"{times:3} doublings x + x: {steps:7,} steps")
 
 # %% [markdown]
-# Every `x + x` doubles the number of ways. A network of 100 such layers would take longer than the
+# Every `x + x` doubles the number of paths. A network of 100 such layers would take longer than the
 # age of the universe, although it has only 100 numbers in it.
 #
 # **Way out 2: serve the numbers in the right order.** Whoever used a number comes *after* that
@@ -375,15 +375,16 @@ plt.show()
 
 # %% [markdown]
 # **What to see.** Left: the loss, on a logarithmic scale. Right: the answer for every position of
-# the switches; circles should be $+1$ (purple), squares $-1$ (orange), and the black line is where
-# the network cannot decide. No straight line separates circles from squares.
+# the switches; circles should be $+1$ (purple), squares $-1$ (orange), and the black lines are
+# where the network cannot decide. No straight line separates circles from squares.
 
 # %% [markdown]
 # ## 6. From numbers to arrays: keep the rule, not the slopes
 #
 # One Python object for each number is far too slow for an image. We want one object for each
-# *array*. What are the slopes then? For $y = \tanh(x)$ with 1000 elements there are $1000 \times
-# 1000$ of them: how each $y_i$ depends on each $x_j$, the **Jacobian** matrix. Nearly all are zero:
+# *array*. What are the slopes then? For $y = \tanh(x)$ with 1000 elements there are
+# $1000 \times 1000$ of them: how each $y_i$ depends on each $x_j$, the **Jacobian** matrix. Nearly
+# all are zero:
 
 # %%
 x = np.array([-1.0, 0.0, 0.5, 2.0])
@@ -393,9 +394,9 @@ print(jacobian.round(3))
 
 # %% [markdown]
 # But `backward` never looks at slopes. It only asks each node to turn the gradient $g$ of the
-# output into the gradient of each parent. In terms of the Jacobian $J$ that is the product $g^\top
-# J$, a *vector-Jacobian product*. For `tanh` it is `g * (1 - y**2)`: four multiplications, and no
-# matrix anywhere.
+# output into the gradient of each parent. In terms of the Jacobian $J$ that is the product
+# $g^\top J$, a *vector-Jacobian product*. For `tanh` it is `g * (1 - y**2)`: four multiplications,
+# and no matrix anywhere.
 
 # %%
 g = np.array([1.0, 10.0, 100.0, 1000.0])
@@ -629,7 +630,7 @@ for op in (elementwise.Add, elementwise.Mul, elementwise.Tanh):
 # | `rule`, a nameless function | `Op.backward` of a class | a class can be listed and tested |
 # | `Array` holds parents and rule | a `Tensor` points to a `Node` | see "no cycles" below |
 # | every rule calls `sum_to` | `broadcasts`, done by the walk | said once, never forgotten |
-# | all gradients are computed | `needs` says which are wanted | who wants the photograph's? |
+# | all gradients are computed | `needs` says which are wanted | nobody asks for the image's |
 # | every input is kept | `keeps`, `linear` say what is read | memory: sums need shapes only |
 # | the graph stays | the walk lets go of it | two steps' graphs never stand in memory together |
 # | `inputs_first` with a stack | `_ancestors` with a stack | the very same |
@@ -756,7 +757,7 @@ print(f"turning each knob would take:   {one * weights.numel():8.0f} s")
 #
 # <details><summary>Answers to 2 and 3</summary>
 #
-# 2. Any graph in which all ways from the result to a given number are equally long (for instance a
+# 2. Any graph in which all paths from the result to a given number are equally long (for instance a
 #    tree, in which there is only one). Then first come, first served is a right order by luck.
 # 3. A number can only be computed from numbers that already exist. So parents are always older than
 #    children, and going from young to old meets consumers first.
@@ -774,8 +775,8 @@ u = a * b
 w = u * (u + a)
 right, wrong = backward(w), backward_as_they_come(w)
 assert (right[a], right[b]) == (48, 28) and (wrong[a], wrong[b]) == (30, 16)
-assert backward_every_way(w)[0] == right
-assert backward_every_way(doubled(Value(1.0), 10))[1] == 2**11 - 1  # each doubling, twice the ways
+assert backward_every_path(w)[0] == right
+assert backward_every_path(doubled(Value(1.0), 10))[1] == 2**11 - 1  # each doubling, twice the paths
 assert backward(chain)[start] == 1
 
 assert losses[-1] < losses[0] / 1000

@@ -382,7 +382,7 @@ for name, activation in [("Tanh", Tanh()), ("HastyTanh", HastyTanh())]:
     print(f"{name}\n  backward    {promised.round(6)}\n  differences {measured.round(6)}")
 
 # %% [markdown]
-# There he is. Two runs of the function for each element: fine for 4, too much for a million. One
+# There it is. Two runs of the function for each element: fine for 4, too much for a million. One
 # random direction costs two runs in all. What do we lose?
 #
 # Say one element of the gradient is twice what it should be, and the other $n - 1$ are right.
@@ -447,8 +447,8 @@ except GradcheckError as error:
 # %% [markdown]
 # ## 6. The check that proves nothing
 #
-# Why did we take a *random* cotangent $c$? The obvious choice is to sum the outputs, $c = (1, 1,
-# \dots)$. Here is a softmax whose author never got round to the backward:
+# Why did we take a *random* cotangent $c$? The obvious choice is to sum the outputs,
+# $c = (1, 1, \dots)$. Here is a softmax whose author never got round to the backward:
 
 
 # %%
@@ -763,6 +763,7 @@ print(report(gradcheck, lambda x: Swish()(x), small(3, 4)))
 # The next cell (folded) runs all that, and mends them.
 #
 # </details>
+
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 def large(*shape):

@@ -243,8 +243,11 @@ class ModuleList(Module):
         setattr(self, str(len(self)), _module(module))
         return self
 
-    __len__ = Sequential.__len__
-    __iter__ = Sequential.__iter__
+    def __len__(self):
+        return sum(1 for _ in self.children())
+
+    def __iter__(self):
+        return self.children()
 
     def __getitem__(self, i):
         found = list(self.children())[i]
