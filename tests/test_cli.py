@@ -170,7 +170,8 @@ def test_a_training_that_diverges_says_so_in_one_line(tmp_path, monkeypatch, cap
 def files(tmp_path_factory):
     """A folder with good files and bad ones; the commands of the table run in it."""
     folder = tmp_path_factory.mktemp("files")
-    Image.fromarray(np.zeros((64, 64), np.uint8) + np.arange(64, dtype=np.uint8)).save(folder / "photo.png")
+    ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
+    Image.fromarray(ramp).save(folder / "photo.png")
     (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:-40])
     (folder / "text.png").write_text("not an image", encoding="utf-8")
     (folder / "empty.png").touch()
@@ -249,8 +250,8 @@ BAD = {
         "train denoise --out weights --resume",
         ["weights/checkpoint.safetensors", "checkpoint of a training"],
     ),
-    "resume with other steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
-    "resume with another seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
+    "resume with new steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
+    "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
     "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
     "plot into a missing folder": ("gradcheck exp --plot no/curve.png", ["no", "does not exist"]),
 }
@@ -275,7 +276,8 @@ def test_bad_input_is_told_in_one_line(what, files, monkeypatch, capsys):
 
 
 def test_no_traceback_from_the_real_command(files):
-    done = run("denoise", files / "text.png", "--weights", files / "w.safetensors", "--out", "x.png")
+    weights = files / "w.safetensors"
+    done = run("denoise", files / "text.png", "--weights", weights, "--out", "x.png")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("tinydeconv: ") and done.stderr.count("\n") == 1
 

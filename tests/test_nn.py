@@ -297,7 +297,8 @@ ALL_LAYERS = {
     and cls not in (Module, nn.Sequential, nn.ModuleList)
 }  # fmt: skip
 CONSTRUCTED = [
-    "Linear(2, 3)", "Linear(2, 3, bias=False)", "ReLU()", "LeakyReLU()", "LeakyReLU(0.3)", "PReLU()",
+    "Linear(2, 3)", "Linear(2, 3, bias=False)", "ReLU()", "LeakyReLU()", "LeakyReLU(0.3)",
+    "PReLU()",
     "PReLU(num_parameters=4)", "Sigmoid()", "Tanh()", "Flatten()", "Flatten(0, -2)",
     "Unflatten(1, (2, 3))", "Unflatten(-1, [2, -1])", "MSELoss()", "MSELoss(reduction='sum')",
     "L1Loss('none')", "CrossEntropyLoss()", "CrossEntropyLoss('sum')", "BCEWithLogitsLoss('sum')",
@@ -545,7 +546,7 @@ GRADIENTS = {
     ),
     "bce": (
         F.binary_cross_entropy_with_logits,
-        (draw(2, 3, grad=True), td.tensor(np.random.default_rng(0).random((2, 3)), requires_grad=True)),
+        (draw(2, 3, grad=True), td.full((2, 3), 0.3, dtype=td.float64, requires_grad=True)),
     ),
     "mse": (F.mse_loss, (draw(2, 3, grad=True), draw(2, 3, seed=1, grad=True))),
     "l1": (F.l1_loss, (draw(2, 3, grad=True), draw(2, 3, seed=1, grad=True))),
@@ -653,7 +654,7 @@ def test_pooling(axes, kernel, stride, padding):
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 1)])
 def test_unpooling_is_the_adjoint_of_pooling(axes, kernel, stride):
-    """<pool(x), y> = <x, unpool(y)>, where windows overlap too: the gradient of one is the other."""
+    """<pool(x), y> = <x, unpool(y)>, also where windows overlap; each is the other's gradient."""
     pool, unpool = getattr(nn, f"MaxPool{axes}d"), getattr(nn, f"MaxUnpool{axes}d")
     x = draw(2, 3, *(6, 4, 4)[:axes], grad=True)
     values, indices = pool(kernel, stride, return_indices=True)(x)
@@ -803,7 +804,7 @@ def test_upsamplers_keep_channels_apart():
 
 
 def test_gaussian_is_a_gaussian():
-    """Each tap over the sum of its phase: at stride 2 the outer taps share a phase, as do the inner."""
+    """Each tap divided by the sum over its phase of the stride 2: taps 0 and 2, or 1 and 3."""
     weight = init.gaussian_(td.ones(1, 1, 4), sigma=0.8).data[0, 0]
     taps = np.exp(-(np.array([-1.5, -0.5, 0.5, 1.5]) ** 2) / (2 * 0.8**2))
     np.testing.assert_allclose(weight, taps / (taps[0] + taps[2]), rtol=1e-6)

@@ -88,7 +88,11 @@ run.run(save_every=5)
 def child(folder, step=-1, number=0, resume=False):
     """Trains in a process of its own, which sends itself a signal before the batch of a step."""
     code = CHILD.format(
-        tests=str(Path(__file__).parent), folder=str(folder), step=step, signal=number, resume=resume
+        tests=str(Path(__file__).parent),
+        folder=str(folder),
+        step=step,
+        signal=number,
+        resume=resume,
     )
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False
@@ -105,8 +109,9 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bits(tmp_path):
     steps = sorted(random.Random(0).sample([s for s in range(1, STEPS) if s % EPOCH and s % 5], 3))
     for i, step in enumerate(steps):
         assert child(folder, step, signal.SIGKILL, resume=i > 0).returncode == -signal.SIGKILL
-        saved = json.loads(td.load_metadata(folder / "checkpoint.safetensors")["tinydeconv.training"])
-        at = saved["position"]["epoch"] * EPOCH + saved["position"]["batch"]
+        metadata = td.load_metadata(folder / "checkpoint.safetensors")
+        position = json.loads(metadata["tinydeconv.training"])["position"]
+        at = position["epoch"] * EPOCH + position["batch"]
         assert at == step - step % 5  # so steps are lost, and done again
     assert child(folder, resume=True).returncode == 0
     assert bits(folder / "checkpoint.safetensors") == expected

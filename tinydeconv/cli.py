@@ -83,9 +83,9 @@ def _gradcheck(options):
     print(f"\n{len(rows)} cases, {len(wrong) or 'none'} wrong")
     if options.plot:
         case = opcases.find([f"{rows[-1].op} {rows[-1].case}"])[0]
-        curves = step_curve(case, case.inputs())
+        steps, forward, central = step_curve(case, case.inputs())
         with _users_input():
-            viz.step_curve(options.plot, *curves, case.name)
+            viz.step_curve(options.plot, steps, forward, central, case.name)
         print(f"errors of {case.name} by step size: {options.plot}")
     return 1 if wrong else 0
 

@@ -236,17 +236,20 @@ Image(picture)
 #
 # `make demo` trains the same network for longer (at most ten minutes on two cores), measures it on
 # both held-out photographs, and puts weights, pictures and a table into `runs/denoise`. Without
-# make: `python -m tinydeconv train denoise --out runs/denoise`. If you have run it, this is its
-# picture:
+# make: `python -m tinydeconv train denoise --out runs/denoise`. This is its picture: yours if you
+# have run it, otherwise the one in the README.
 
 # %%
-demo = Path("../runs/denoise/denoise.png")
-if demo.exists():
-    display(Image(demo))
-else:
-    print("Not yet. In the folder above: make demo")
+for folder in ("../runs/denoise", "../docs"):
+    demo = Path(folder) / "denoise.png"
+    if demo.exists():
+        display(Image(demo))
+        break
 
 # %% [markdown]
+# **What to see.** The same columns as above, for both photographs. A few more minutes have put the
+# network ahead of all three on both.
+#
 # ## 6. Where things are
 #
 # The library is a house of rooms. Each room uses only the rooms above it, so you can read it from
@@ -266,8 +269,8 @@ else:
 # | `data/`, `metrics.py`, `viz.py` | photographs, PSNR and SSIM, pictures |
 # | `models/`, `train.py`, `recipes/` | the denoiser, the training loop, the demo |
 #
-# At the command line: `tinydeconv train denoise`, `tinydeconv denoise photo.png`, `tinydeconv
-# gradcheck`.
+# At the command line: `tinydeconv train denoise`, `tinydeconv denoise photo.png`,
+# `tinydeconv gradcheck`.
 #
 # ## Check
 

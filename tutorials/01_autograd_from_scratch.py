@@ -776,7 +776,7 @@ w = u * (u + a)
 right, wrong = backward(w), backward_as_they_come(w)
 assert (right[a], right[b]) == (48, 28) and (wrong[a], wrong[b]) == (30, 16)
 assert backward_every_path(w)[0] == right
-assert backward_every_path(doubled(Value(1.0), 10))[1] == 2**11 - 1  # each doubling, twice the paths
+assert backward_every_path(doubled(Value(1.0), 10))[1] == 2**11 - 1  # and not 11
 assert backward(chain)[start] == 1
 
 assert losses[-1] < losses[0] / 1000

@@ -422,8 +422,8 @@ plt.show()
 # - **random directions** for a whole network on real data, where a bug of an operation shows in
 #   *many* elements, and one direction sees it almost surely.
 #
-# In the library, both are `gradcheck`. It takes a function or a `Module` and checks the parameters
-# too:
+# In the library, both are `gradcheck` (also `td.gradcheck`). It takes a function or a `Module` and
+# checks the parameters too:
 
 # %%
 network = nn.Sequential(
@@ -720,9 +720,11 @@ class Bell(Op):
 # %% [markdown]
 # Your tools, with fresh random inputs (numbers between about -0.5 and 0.5):
 #
-# ```python print(report(gradcheck, lambda x: Swish()(x), small(3, 4))) print(report(gradgradcheck,
-# lambda x: Swish()(x), small(3, 4))) print(report(adjointcheck, lambda x: Blur()(x), lambda y: ...,
-# small(3, 4))) ```
+# ```python
+# print(report(gradcheck, lambda x: Swish()(x), small(3, 4)))
+# print(report(gradgradcheck, lambda x: Swish()(x), small(3, 4)))
+# print(report(adjointcheck, lambda x: Blur()(x), lambda y: ..., small(3, 4)))
+# ```
 #
 # Read the hint in each report: it often names the mistake. Remember that a check sees only the
 # inputs you give it. Mend a culprit in a cell of your own (`class Mended(RowSoftmax): ...`), so
@@ -734,7 +736,7 @@ def small(*shape):
     return td.tensor(rng.standard_normal(shape) / 4, requires_grad=True)
 
 
-guilty = set()  # for example {"Swish", "Bell"}
+guilty = set()  # names, such as {"Swish"}
 
 print(report(gradcheck, lambda x: Swish()(x), small(3, 4)))
 
@@ -742,8 +744,8 @@ print(report(gradcheck, lambda x: Swish()(x), small(3, 4)))
 # <details><summary><b>The solution</b> (try first!)</summary>
 #
 # - **RowSoftmax** fails `gradcheck`. In a softmax every output depends on *every* input. The
-#   backward has the diagonal of the Jacobian alone. Right: `y * (g - (g * y).sum(-1,
-#   keepdim=True))`.
+#   backward has the diagonal of the Jacobian alone. Right:
+#   `y * (g - (g * y).sum(-1, keepdim=True))`.
 # - **Scale** fails for `w` only. The hint says "0.333333 times the numeric gradient": with 3 rows,
 #   a mean where a sum belongs. Each factor was used in every row, so add up (notebook 01, section
 #   7).
@@ -753,8 +755,8 @@ print(report(gradcheck, lambda x: Swish()(x), small(3, 4)))
 # - **Blur** claims to be its own transpose. That is true of a kernel that is the same from left to
 #   right; this one is not. `adjointcheck` with `Blur()` for both says so. Right: roll to the other
 #   side.
-# - **Bell** passes `gradcheck` and fails `gradgradcheck`: the `detach` cuts the graph, and half of
-#   the second derivative is missing. Right: without it.
+# - **Bell** passes `gradcheck` and fails `gradgradcheck`: the `detach` cuts the graph, and a part
+#   of the second derivative is missing. Right: without it.
 # - **Swish** and **LogCosh** are innocent. They only look suspicious.
 #
 # (Scale and Huber *pass* `gradgradcheck`: it asks whether the second derivative belongs to the

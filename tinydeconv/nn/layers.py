@@ -150,40 +150,19 @@ class _ConvTranspose(_ConvNd):
         )
 
 
-class Conv1d(_Conv):
-    """Convolution over 1 axis: (N, C, L). See F.conv1d."""
-
-    axes = 1
-
-
-class Conv2d(_Conv):
-    """Convolution over 2 axes: (N, C, H, W). See F.conv2d."""
-
-    axes = 2
+def _for_axes(base, name, function):
+    """The layer class for 1, 2 and 3 axes."""
+    for axes in (1, 2, 3):
+        doc = f"See F.{function}{axes}d."
+        yield type(
+            f"{name}{axes}d", (base,), {"axes": axes, "__doc__": doc, "__module__": __name__}
+        )
 
 
-class Conv3d(_Conv):
-    """Convolution over 3 axes: (N, C, D, H, W). See F.conv3d."""
-
-    axes = 3
-
-
-class ConvTranspose1d(_ConvTranspose):
-    """Transposed convolution over 1 axis: (N, C, L). See F.conv_transpose1d."""
-
-    axes = 1
-
-
-class ConvTranspose2d(_ConvTranspose):
-    """Transposed convolution over 2 axes: (N, C, H, W). See F.conv_transpose2d."""
-
-    axes = 2
-
-
-class ConvTranspose3d(_ConvTranspose):
-    """Transposed convolution over 3 axes: (N, C, D, H, W). See F.conv_transpose3d."""
-
-    axes = 3
+Conv1d, Conv2d, Conv3d = _for_axes(_Conv, "Conv", "conv")
+ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = _for_axes(
+    _ConvTranspose, "ConvTranspose", "conv_transpose"
+)
 
 
 class _BatchNorm(Module):
@@ -399,15 +378,6 @@ class _MaxUnpool(_Pool):
     def forward(self, input, indices, output_size=None):
         return ops.max_unpool(
             input, indices, self.axes, self.kernel_size, self.stride, self.padding, output_size
-        )
-
-
-def _for_axes(base, name, function):
-    """The layer class for 1, 2 and 3 axes."""
-    for axes in (1, 2, 3):
-        doc = f"See F.{function}{axes}d."
-        yield type(
-            f"{name}{axes}d", (base,), {"axes": axes, "__doc__": doc, "__module__": __name__}
         )
 
 

@@ -209,38 +209,18 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
-class Sequential(Module):
-    """Modules one after another: Sequential(Linear(2, 3), ReLU()). They are named "0", "1", …"""
-
-    def __init__(self, *modules):
-        for i, module in enumerate(modules):
-            setattr(self, str(i), _module(module))
-
-    def __len__(self):
-        return sum(1 for _ in self.children())
-
-    def __iter__(self):
-        return self.children()
-
-    def __getitem__(self, i):
-        found = list(self.children())[i]
-        return type(self)(*found) if isinstance(i, slice) else found
-
-    def forward(self, x):
-        for module in self:
-            x = module(x)
-        return x
-
-
 class ModuleList(Module):
-    """A list whose modules are registered: ModuleList([Linear(2, 3), Linear(3, 2)])."""
+    """A list whose modules are registered, as "0", "1", ...: ModuleList([Linear(2, 3), ReLU()])."""
 
     def __init__(self, modules=()):
         for module in modules:
             self.append(module)
 
     def append(self, module):
-        setattr(self, str(len(self)), _module(module))
+        if not isinstance(module, Module):
+            found = type(module).__name__
+            raise TypeError(f"expected a Module, got {found}; functions go into forward()")
+        setattr(self, str(len(self)), module)
         return self
 
     def __len__(self):
@@ -254,9 +234,17 @@ class ModuleList(Module):
         return ModuleList(found) if isinstance(i, slice) else found
 
 
-def _module(value):
-    if not isinstance(value, Module):
-        raise TypeError(
-            f"expected a Module, got {type(value).__name__}; functions go into forward()"
-        )
-    return value
+class Sequential(ModuleList):
+    """Modules one after another: Sequential(Linear(2, 3), ReLU()); named "0", "1", ..."""
+
+    def __init__(self, *modules):
+        super().__init__(modules)
+
+    def __getitem__(self, i):
+        found = super().__getitem__(i)
+        return Sequential(*found) if isinstance(i, slice) else found
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x
