@@ -13,7 +13,15 @@ import numpy as _np
 
 from . import nn, optim
 from .backend import device, get_rng_state, manual_seed, set_rng_state
-from .engine import detect_anomaly, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .engine import (
+    Op,
+    detect_anomaly,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .gradcheck import adjointcheck, gradcheck, gradgradcheck
 from .ops import *  # noqa: F403
 from .serialize import load, load_metadata, save

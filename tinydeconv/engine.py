@@ -49,8 +49,9 @@ class Op:
     wrong.
     """
 
-    # What the backward reads: "inputs", "output", both or neither. The rest is not held in memory.
-    keeps: tuple[str, ...] = ("inputs",)
+    # What the backward reads: "inputs", "output", both or neither. It sees of the other inputs only
+    # shape and dtype, of the output None, and they are not held in memory.
+    keeps: tuple[str, ...] = ("inputs", "output")
     # Linear in all inputs together: then the backward reads neither, whatever `keeps` says.
     linear = False
     # The inputs broadcast against each other: the walk sums their gradients back to shape.
@@ -234,7 +235,7 @@ def _seed(output, gradient):
     if output.node is None:
         raise RuntimeError(
             "this tensor has no graph to walk: nothing it was computed from requires grad, or it "
-            "was made under no_grad() or detached"
+            "was made under no_grad(), detached, or a gradient taken without create_graph=True"
         )
     if gradient is None:
         if output.numel() != 1:

@@ -34,7 +34,7 @@ class GradcheckWarning(UserWarning):
     """The check shows nothing: there is a kink, where no derivative exists, or it is zero."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """One input's or parameter's gradient, from backward (`analytic`) and differences (`numeric`).
 
@@ -59,17 +59,22 @@ class Comparison:
     def __str__(self):
         line = f"  {self.name}: {self.status}" + f" at {list(self.index)}" * bool(self.index)
         if self.error.size:
-            a, n, e = (x[self.index] for x in (self.analytic, self.numeric, self.error))
-            line += f", analytic {a:.9g}, numeric {n:.9g}, relative error {e:.1e}"
+            a, n, e = (x[self.index] + 0.0 for x in (self.analytic, self.numeric, self.error))
+            line += f", analytic {a:.9g}, numeric {n:.9g}" + f", relative error {e:.1e}" * bool(
+                e == e
+            )
         return line + f"\n      {self.note}" * bool(self.note)
 
+    __repr__ = __str__
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """What a check found. True if its status is "right": some gradient is, and none is not."""
 
     comparisons: tuple = ()
     note: str = ""  # on all of them, or why there are none
+    check: str = "gradcheck"
 
     ok = property(lambda self: self.status == "right")
 
@@ -82,8 +87,10 @@ class Report:
         return self.ok
 
     def __str__(self):
-        title = f"gradcheck: {self.status}" + f", {self.note}" * bool(self.note)
+        title = f"{self.check}: {self.status}" + f", {self.note}" * bool(self.note)
         return "\n".join([title, *map(str, self.comparisons)])
+
+    __repr__ = __str__
 
 
 def gradcheck(
@@ -129,7 +136,7 @@ def gradgradcheck(fn, inputs, grad_outputs=None, *, seed=0, raise_exception=True
     return _delivered(report, raise_exception)
 
 
-def adjointcheck(linear, adjoint, x, y=None, *, rtol=1e-10, seed=0):
+def adjointcheck(linear, adjoint, x, y=None, *, rtol=1e-10, seed=0, raise_exception=True):
     """Checks on random numbers that A is linear and A' its adjoint: <A x, y> = <x, A' y>.
 
     x, and y (A(x) when left out), are float64 Tensors or arrays that give the shapes. The errors
@@ -150,7 +157,7 @@ def adjointcheck(linear, adjoint, x, y=None, *, rtol=1e-10, seed=0):
         error = abs(left - right) / (square or 1) ** 0.5
         status = "wrong" if not error <= rtol else "right" if square else "proves nothing"
         rows.append(Comparison(name, status, *np.array([left, right, error])))
-    return _delivered(Report(tuple(rows)), raise_exception=True)
+    return _delivered(Report(tuple(rows), check="adjointcheck"), raise_exception)
 
 
 def step_curve(fn, inputs, steps=None, seed=0):
@@ -296,7 +303,12 @@ def _second_look(a, slopes, finer, tolerance):
     jumps = [abs(f - FINER * s) < abs(s) for s, f in sides]
     smooth = [abs(a - s) + abs(a - f) <= tolerance for s, f in sides]
     if here or near or any(jumps) and all(map(max, jumps, smooth)):
-        return True, "a kink: the slope is {:.6g} on the left, {:.6g} on the right".format(*slopes)
+        return (
+            True,
+            "a kink: the slope of <c, f> is {:.6g} on the left, {:.6g} on the right".format(
+                *slopes
+            ),
+        )
     rough = abs(centre - central) > max(tolerance, off / 4)
     return False, f"a finer step gives {centre:.6g}: noise (float32?)" if rough else ""
 

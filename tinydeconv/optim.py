@@ -223,7 +223,7 @@ class OneCycleLR:
 
     def _at(self, values):
         first, second, third = values
-        if self.last_epoch <= self.peak:
+        if self.last_epoch <= self.peak and self.peak > 0:
             return self.anneal(first, second, self.last_epoch / self.peak if self.peak else 1.0)
         rest = self.total_steps - 1 - self.peak
         return self.anneal(second, third, (self.last_epoch - self.peak) / rest if rest else 1.0)

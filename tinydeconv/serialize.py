@@ -4,7 +4,7 @@ safetensors reads them too.
 
 import contextlib
 import os
-import tempfile
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,8 +15,10 @@ from .tensor import Tensor
 
 
 def save(state, path, metadata=None):
-    """Writes {name: Tensor} to a safetensors file, with {str: str} of metadata; the file appears
-    whole or not at all.
+    """Writes {name: Tensor} to a safetensors file, with {str: str} of metadata.
+
+    The file appears whole or not at all. Equal tensors give equal bytes; so does metadata of one
+    key, while several keys come in any order.
     """
     arrays = {}
     for name, value in state.items():
@@ -62,30 +64,20 @@ def write_atomically(path, data):
     """Writes bytes under a temporary name in the same folder and renames it: a crash leaves the old
     file or the new one.
     """
-    path = os.path.abspath(os.fspath(path))
-    folder = os.path.dirname(path)
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"expected the name of a file to write, {path} is a folder")
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"the folder {folder} does not exist")
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"expected the name of a file, {path} is a folder")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist")
+    temporary = path.with_name(f".{path.name}.part")  # one name: what a kill leaves is used again
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.basename(path))
-    except OSError as error:
-        raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

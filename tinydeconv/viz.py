@@ -1,4 +1,7 @@
-"""Pictures of results, as files. matplotlib is imported when one is drawn, never its pyplot."""
+"""Pictures of results: figures, and PNG files of them unless the path is None.
+
+matplotlib is imported when one is drawn, never its pyplot.
+"""
 
 import io
 
@@ -30,7 +33,7 @@ def denoise_panel(path, photographs, zoom):
         axis.set_axis_off()
     for row, (name, images) in enumerate(photographs.items()):
         _draw_photograph(axes[2 * row : 2 * row + 2], name, images, *zoom[name])
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def _draw_photograph(axes, name, images, top, left, side):
@@ -69,7 +72,7 @@ def loss_curve(path, losses, label="loss"):
     axis.set(xlabel="step", ylabel=label, xlim=(1, max(2, len(losses))))
     axis.grid(which="both", alpha=0.25)
     axis.legend()
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def step_curve(path, steps, forward, central, title=""):
@@ -83,7 +86,7 @@ def step_curve(path, steps, forward, central, title=""):
     axis.set(title=title, xlabel="step size", ylabel="relative error of the slope")
     axis.grid(alpha=0.25)
     axis.legend()
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def _figure(width, height):
@@ -92,6 +95,8 @@ def _figure(width, height):
 
 
 def _save(figure, path):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    if path is not None:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        write_atomically(path, buffer.getvalue())
+    return figure

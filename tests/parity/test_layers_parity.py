@@ -182,6 +182,17 @@ def described(state):
     return [(name, tuple(value.shape), str(array(value).dtype)) for name, value in state.items()]
 
 
+def test_what_is_shared_counts_once_and_has_every_name_in_the_state():
+    found = []
+    for m in (td, torch):
+        layer, tied = m.nn.Linear(3, 3), m.nn.Linear(3, 3, bias=False)
+        tied.weight = layer.weight
+        model = m.nn.Sequential(layer, m.nn.BatchNorm1d(3), layer, m.nn.Sequential(tied))
+        named = model.named_parameters(), model.named_buffers(), model.named_modules()
+        found.append([[n for n, _ in pairs] for pairs in named] + [described(model.state_dict())])
+    assert found[0] == found[1]
+
+
 # ---------------------------------------------------------------- first values
 
 
@@ -296,8 +307,11 @@ def network(m, channels):
 def test_a_file_of_ours_loads_in_pytorch(tmp_path, dtype):
     mine, theirs = network(td, 4).to(dtype), network(torch, 4).to(getattr(torch, dtype))
     mine(td.randn(3, 1, 8, 8, dtype=dtype))  # moves the running statistics
+    mine[0][0].weight.data = np.asfortranarray(mine[0][0].weight.data)
     td.save(mine.state_dict(), tmp_path / "ours.safetensors")
-    theirs.load_state_dict(safetensors.torch.load_file(tmp_path / "ours.safetensors"), strict=True)
+    state = safetensors.torch.load_file(tmp_path / "ours.safetensors")
+    assert sorted(described(state)) == sorted(described(theirs.state_dict()))
+    theirs.load_state_dict(state, strict=True)
     equal(mine, theirs, dtype)
 
 

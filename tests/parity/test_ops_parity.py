@@ -290,6 +290,7 @@ def test_line(line):
     holds(line, "float32", order=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 @pytest.mark.parametrize("line", KINKS)
 def test_kink(line):
     holds(line, "float64", order=1)

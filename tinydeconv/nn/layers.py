@@ -58,7 +58,9 @@ class _ConvNd(Module):
         self.kernel_size = ntuple(kernel_size, self.axes, "kernel_size")
         self.stride = ntuple(stride, self.axes, "stride")
         self.dilation = ntuple(dilation, self.axes, "dilation")
-        self.padding = padding
+        pairs = not isinstance(padding, int) and any(isinstance(p, (tuple, list)) for p in padding)
+        keep = isinstance(padding, str) or pairs
+        self.padding = padding if keep else ntuple(padding, self.axes, "padding")
         first, second = (
             (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         )
@@ -75,7 +77,7 @@ class _ConvNd(Module):
             f"stride={self.stride}"
         ]
         for name, default in (
-            ("padding", 0),
+            ("padding", (0,) * self.axes),
             ("output_padding", 0),
             ("dilation", (1,) * self.axes),
             ("groups", 1),

@@ -14,6 +14,8 @@ from .shape import reshape, squeeze, unsqueeze
 
 
 class ConvOp(Op):
+    keeps = ("inputs",)
+
     def __init__(self, geometry):
         self.geometry = geometry
 

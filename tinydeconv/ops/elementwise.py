@@ -33,6 +33,7 @@ class Sub(Op):
 
 
 class Mul(Op):
+    keeps = ("inputs",)
     broadcasts = True
 
     def forward(self, a, b):
@@ -43,6 +44,7 @@ class Mul(Op):
 
 
 class Div(Op):
+    keeps = ("inputs",)
     broadcasts = True
 
     def forward(self, a, b):
@@ -66,7 +68,6 @@ class Pow(Op):
     """a ** b. Where 0 ** 0 would give 0 * inf in a derivative, the factor 0 wins, as in PyTorch."""
 
     broadcasts = True
-    keeps = ("inputs", "output")
 
     def forward(self, a, b):
         return a ** (
@@ -97,6 +98,8 @@ class Exp(Op):
 
 
 class Log(Op):
+    keeps = ("inputs",)
+
     def forward(self, x):
         return array_module(x).log(x)
 
@@ -115,6 +118,8 @@ class Sqrt(Op):
 
 
 class Sin(Op):
+    keeps = ("inputs",)
+
     def forward(self, x):
         return array_module(x).sin(x)
 
@@ -123,6 +128,8 @@ class Sin(Op):
 
 
 class Cos(Op):
+    keeps = ("inputs",)
+
     def forward(self, x):
         return array_module(x).cos(x)
 
@@ -156,6 +163,8 @@ class Sigmoid(Op):
 
 class Softplus(Op):
     """log(1 + exp(x)), without overflow."""
+
+    keeps = ("inputs",)
 
     def forward(self, x):
         xp = array_module(x)
@@ -197,6 +206,8 @@ class Step(Op):
 
 
 class Abs(Op):
+    keeps = ("inputs",)
+
     def forward(self, x):
         return abs(x)
 
@@ -217,6 +228,8 @@ class Relu(Op):
 class LeakyRelu(Op):
     """x where positive, slope * x elsewhere."""
 
+    keeps = ("inputs",)
+
     def __init__(self, slope):
         self.slope = slope
 
@@ -231,6 +244,8 @@ class Clamp(Op):
     """x held between two numbers (None: no bound); at the bounds the gradient passes, as in
     PyTorch.
     """
+
+    keeps = ("inputs",)
 
     def __init__(self, low, high):
         self.low, self.high = low, high
@@ -247,6 +262,7 @@ class Clamp(Op):
 class Maximum(Op):
     """The larger of two; where they are equal each gets half the gradient."""
 
+    keeps = ("inputs",)
     broadcasts = True
     pick = "maximum"
 

@@ -14,6 +14,7 @@ from .shape import Gather, permute, reshape, squeeze, transpose, unsqueeze
 class MatMul(Op):
     """Stacks of matrices (..., n, k) @ (..., k, m); the axes in front broadcast."""
 
+    keeps = ("inputs",)
     broadcasts = True
 
     def forward(self, a, b):

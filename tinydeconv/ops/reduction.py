@@ -34,7 +34,6 @@ class Sum(Op):
 class Amax(Op):
     """The largest element over some axes, kept as size 1; equal ones share the gradient evenly."""
 
-    keeps = ("inputs", "output")
     pick = "max"
 
     def __init__(self, axes):
