@@ -699,12 +699,12 @@ def test_no_grad_and_its_relatives():
         assert not td.is_grad_enabled() and not (x * x).requires_grad
         with td.enable_grad():
             assert (x * x).requires_grad
-        with td.set_grad_enabled(True):
+        with td.enable_grad():
             assert (x * x).requires_grad
         assert not (x * x).requires_grad
         assert td.ones(2, requires_grad=True).requires_grad
     assert td.is_grad_enabled()
-    with td.set_grad_enabled(False):
+    with td.no_grad():
         assert not (x * x).requires_grad
 
 
@@ -1072,3 +1072,66 @@ def test_nodes_read_like_pytorchs():
     assert repr(y.grad_fn) == "<MulBackward0>"
     assert x.grad_fn is None and repr(x.node) == "<Leaf>"
     assert [parent is x.node for parent in y.grad_fn.parents] == [True, True]
+
+
+# ---------------------------------------------------------------- leaves that change their ways
+
+
+def test_a_frozen_leaf_keeps_its_gradient_and_its_graphs():
+    x = leaf([2.0])
+    y = x * x
+    (x * 3).sum().backward()
+    x.requires_grad_(False)
+    assert numbers(x.grad) == [3.0] and not (x * x).requires_grad
+    x.requires_grad_(True)
+    y.backward()
+    assert numbers(x.grad) == [3.0 + 4.0]
+
+
+def test_a_cast_leaf_keeps_its_hooks_and_refuses_older_graphs():
+    layer = td.nn.Linear(2, 1, bias=False)
+    seen = []
+    layer.weight.register_hook(seen.append)
+    old = layer.weight.sum()
+    layer.double()
+    layer.weight.sum().backward()
+    assert [g.dtype for g in seen] == [np.float64]
+    with refused(RuntimeError, "float64", "float32", "(1, 2)"):
+        old.backward()
+
+
+def test_a_parameter_made_of_another_shares_its_version():
+    p = td.nn.Parameter(np.array([2.0]))
+    q = td.nn.Parameter(p)
+    y = (p * p).sum()
+    q.data -= 1
+    with refused(RuntimeError, "overwritten"):
+        y.backward()
+
+
+def test_a_leaf_is_not_changed_in_place_and_not_in_silence():
+    w, total = leaf([1.0]), td.zeros(1)
+    with td.no_grad(), refused(TypeError, "x.data"):
+        w -= 0.1
+    total += 1
+    y = w * 1
+    y *= 2
+    assert total.tolist() == [1.0] and numbers(y) == [2.0]
+
+
+def test_switches_can_be_used_again_and_as_decorators():
+    off = td.no_grad()
+    for _ in range(2):
+        with off, off:
+            assert not td.is_grad_enabled()
+        assert td.is_grad_enabled()
+
+    @td.no_grad
+    def bare():
+        return td.is_grad_enabled(), on()
+
+    @td.enable_grad()
+    def on():
+        return td.is_grad_enabled()
+
+    assert bare() == (False, True) and td.is_grad_enabled()

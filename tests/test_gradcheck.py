@@ -472,3 +472,11 @@ def test_step_curve_has_the_textbook_slopes():
     assert central[at[1e-6]] < 1e-8
     _, forward, central = step_curve(td.exp, random(20).float().detach().requires_grad_(), [1e-6])
     assert forward[0] > 1e-4 and central[0] > 1e-4  # in float32
+
+
+def test_a_modules_buffers_are_as_before():
+    layer = td.nn.BatchNorm1d(2).double()
+    x = td.randn(5, 2, dtype=td.float64, requires_grad=True)
+    before = [b.tolist() for b in layer.buffers()]
+    assert gradcheck(layer, x) and gradgradcheck(layer, x)
+    assert [b.tolist() for b in layer.buffers()] == before

@@ -808,3 +808,12 @@ def test_gaussian_is_a_gaussian():
     weight = init.gaussian_(td.ones(1, 1, 4), sigma=0.8).data[0, 0]
     taps = np.exp(-(np.array([-1.5, -0.5, 0.5, 1.5]) ** 2) / (2 * 0.8**2))
     np.testing.assert_allclose(weight, taps / (taps[0] + taps[2]), rtol=1e-6)
+
+
+def test_a_parameter_is_not_replaced_by_a_plain_tensor():
+    layer = nn.Linear(2, 2)
+    with refused(TypeError, "weight", "Tensor", "nn.Parameter"):
+        layer.weight = td.zeros(2, 2)
+    layer.weight = nn.Parameter(np.zeros((2, 2), np.float32))
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]

@@ -20,7 +20,6 @@ from .engine import (
     grad,
     is_grad_enabled,
     no_grad,
-    set_grad_enabled,
 )
 from .gradcheck import adjointcheck, gradcheck, gradgradcheck
 from .ops import *  # noqa: F403

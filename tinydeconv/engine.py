@@ -189,7 +189,7 @@ def _walk(seeds, wanted, retain_graph, create_graph):
     """
     order, leads = _ancestors(seeds, wanted)
     pending, found = dict(seeds), {}
-    with set_grad_enabled(create_graph):
+    with _recording(create_graph):
         while order:
             node = order.pop()
             g = pending.pop(node, None)
@@ -199,7 +199,7 @@ def _walk(seeds, wanted, retain_graph, create_graph):
                 for hook in node.hooks:
                     g = _after_hook(hook, g)
             if wanted(node):
-                found[node] = g
+                found[node] = g if g is None else alike("the gradient", g, node.spec)
             if node.op is None:
                 continue
             needs = tuple(p is not None and leads[p] for p in node.parents)
@@ -215,17 +215,17 @@ def _walk(seeds, wanted, retain_graph, create_graph):
 
 def _after_hook(hook, g):
     replaced = hook(g)
-    return g if replaced is None else _alike("what a hook returns", replaced, g)
+    return g if replaced is None else alike("what a hook returns", replaced, g)
 
 
-def _alike(what, gradient, like):
+def alike(what, gradient, like):
     """The gradient, refused unless it is a Tensor of the shape and dtype of `like`."""
     if not hasattr(gradient, "node"):
         raise TypeError(f"{what} must be a Tensor, got {type(gradient).__name__}")
     if gradient.shape != like.shape or gradient.dtype != like.dtype:
         raise RuntimeError(
-            f"{what} must be {like.dtype} of shape {like.shape}, got {gradient.dtype} of shape "
-            f"{gradient.shape}"
+            f"{what} must be {like.dtype} of shape {like.shape}, like its tensor, got "
+            f"{gradient.dtype} of shape {gradient.shape}"
         )
     return gradient
 
@@ -244,7 +244,7 @@ def _seed(output, gradient):
                 ".sum().backward(), or pass the gradient of the output"
             )
         return output.wrap(array_module(output.data).ones_like(output.data))
-    return _alike("the gradient of an output", gradient, output)
+    return alike("the gradient of an output", gradient, output)
 
 
 def _zero(node, like):
@@ -268,7 +268,7 @@ def backward(output, gradient=None, retain_graph=None, create_graph=False, input
     retain_graph = create_graph if retain_graph is None else retain_graph
     shared = {id(seed.data)}
     for node, g in _walk({output.node: seed}, wanted, retain_graph, create_graph).items():
-        with set_grad_enabled(create_graph):
+        with _recording(create_graph):
             if g is None:
                 g = _zero(node, seed)
             elif node.grad is not None:
@@ -296,7 +296,7 @@ def grad(
     nodes = [_required(x, i) for i, x in enumerate(inputs)]
     retain_graph = create_graph if retain_graph is None else retain_graph
     seeds: dict[Node, Any] = {}
-    with set_grad_enabled(create_graph):
+    with _recording(create_graph):
         for output, gradient in zip(outputs, gradients, strict=True):
             seed = _seed(output, gradient)
             seeds[output.node] = seeds[output.node] + seed if output.node in seeds else seed
@@ -328,29 +328,35 @@ def _required(x, i):
 # ---------------------------------------------------------------- switches
 
 
-@contextlib.contextmanager
-def _switched(name, value):
-    before = getattr(_state, name)
-    setattr(_state, name, value)
-    try:
-        yield
-    finally:
-        setattr(_state, name, before)
+class _Switch(contextlib.ContextDecorator):
+    """Sets one of a thread's switches inside a with block, or inside the function it decorates."""
+
+    def __init__(self, name, value):
+        self.name, self.value, self.before = name, value, []
+
+    def __enter__(self):
+        self.before.append(getattr(_state, self.name))
+        setattr(_state, self.name, self.value)
+
+    def __exit__(self, *error):
+        setattr(_state, self.name, self.before.pop())
+
+    def _recreate_cm(self):  # a decorated function may run in several threads at once
+        return _Switch(self.name, self.value)
 
 
-def set_grad_enabled(mode):
-    """A context manager (and decorator): record what follows, or not, in this thread."""
-    return _switched("recording", bool(mode))
+def _recording(mode):
+    return _Switch("recording", bool(mode))
 
 
-def no_grad():
+def no_grad(function=None):
     """Nothing that happens inside is recorded: `with td.no_grad(): ...` or `@td.no_grad()`."""
-    return set_grad_enabled(False)
+    return _recording(False) if function is None else _recording(False)(function)
 
 
-def enable_grad():
+def enable_grad(function=None):
     """Recording again, inside a no_grad()."""
-    return set_grad_enabled(True)
+    return _recording(True) if function is None else _recording(True)(function)
 
 
 def is_grad_enabled():
@@ -361,7 +367,7 @@ def detect_anomaly():
     """Inside, the first op whose output is not finite though its inputs are raises
     FloatingPointError with the user's line.
     """
-    return _switched("anomaly", True)
+    return _Switch("anomaly", True)
 
 
 # ---------------------------------------------------------------- anomalies
@@ -396,7 +402,7 @@ def _pull_watching(node, g, needs):
     """Node.pull, blaming the forward op whose backward turns a finite gradient into a non-finite
     one.
     """
-    with _switched("anomaly", False):
+    with _Switch("anomaly", False):
         gradients = node.pull(g, needs)
     for i, gx in enumerate(gradients):
         if gx is not None and _finite(g.data) and not _finite(gx.data):

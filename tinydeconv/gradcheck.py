@@ -13,6 +13,7 @@ up to 1, so with ones a gradient of zeros would pass.
 """
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +119,8 @@ def gradgradcheck(fn, inputs, grad_outputs=None, *, seed=0, raise_exception=True
     """
     inputs, rng = _named("inputs", inputs), np.random.default_rng(seed)
     if grad_outputs is None:
-        outputs = _differentiable(_tensors(fn(*inputs.values())))
+        with _restored(fn):
+            outputs = _differentiable(_tensors(fn(*inputs.values())))
         grad_outputs = [_random(y, rng).requires_grad_() for y in outputs]
 
     def derivative(*arguments):
@@ -240,16 +242,23 @@ def _examine(function, module, inputs, seed, eps=1e-6, atol=1e-5, rtol=1e-3, dir
         raise ValueError(f"expected positive eps, atol and rtol, got {eps}, {atol} and {rtol}")
     probe = _Probe(function, module, inputs, seed)
     _require_float64(probe.leaves, eps)
-    buffers = [(b, b.data.copy()) for b in getattr(module, "buffers", tuple)()]
-    try:
+    with _restored(module):
         trouble = probe.start()
         if trouble:
             return Report(note=trouble)
         pairs = zip(probe.leaves, probe.gradients(), strict=True)
         found = (_compare(probe, name, g, eps, atol, rtol, directions) for name, g in pairs)
         return Report(tuple(found))
+
+
+@contextmanager
+def _restored(module):
+    """Afterwards a Module's buffers (the running statistics of a batch norm) are as before."""
+    buffers = [(b, b.data.copy()) for b in getattr(module, "buffers", tuple)()]
+    try:
+        yield
     finally:
-        for buffer, array in buffers:  # the running statistics of a batch norm
+        for buffer, array in buffers:
             buffer.data = array
 
 

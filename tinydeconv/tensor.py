@@ -18,7 +18,7 @@ class Tensor:
     `Tensor(array)` wraps a NumPy or CuPy array without copying it.
     """
 
-    __slots__ = ("_data", "node", "version", "__weakref__")
+    __slots__ = ("_data", "node", "_leaf", "version", "__weakref__")
     __array_ufunc__ = None  # NumPy's operators give way to ours; np.exp(tensor) is a TypeError
 
     def __init__(self, data, requires_grad=False):
@@ -34,7 +34,8 @@ class Tensor:
             )
         self._data = data
         self.version = [0]  # counts overwrites; a cell, because views and detached tensors share it
-        self.node = None
+        self.node = None  # what a result is recorded with: None where no gradient is wanted
+        self._leaf = None  # a leaf's node; kept, with its .grad, while requires_grad is False
         self.requires_grad = requires_grad
 
     @staticmethod
@@ -76,14 +77,15 @@ class Tensor:
 
     def become(self, array):
         """Takes an array of any dtype and device: for Module.to, which keeps each Parameter's
-        identity.
+        identity, its hooks and its gradient.
         """
-        requires_grad, gradient = self.requires_grad, self.grad
-        self._data, self.node = array, None
+        gradient = self.grad
+        self._data = array
         self.version[0] += 1
-        self.requires_grad = requires_grad
-        if gradient is not None:
-            self.grad = gradient.to(device_of(array)).astype(array.dtype).detach()
+        if self._leaf is not None:
+            self._leaf.spec = engine.Spec(array.shape, array.dtype)
+            if gradient is not None:
+                self.grad = gradient.to(device_of(array)).astype(array.dtype).detach()
 
     @property
     def requires_grad(self):
@@ -102,7 +104,9 @@ class Tensor:
                 f"only floating-point tensors can require gradients, this one is {self.dtype}: use "
                 ".float()"
             )
-        self.node = engine.Node(result=self) if value else None
+        if self._leaf is None:
+            self._leaf = engine.Node(result=self)
+        self.node = self._leaf if value else None
 
     def requires_grad_(self, value=True):
         self.requires_grad = value
@@ -120,20 +124,18 @@ class Tensor:
     @property
     def grad(self):
         """The gradient that backward() has added up, a Tensor; None before."""
-        return None if self.node is None else self.node.grad
+        holder = self.node or self._leaf
+        return None if holder is None else holder.grad
 
     @grad.setter
     def grad(self, value):
-        if value is None and self.node is None:
-            return
-        if self.node is None:
+        holder = self.node or self._leaf
+        if holder is None and value is not None:
             raise RuntimeError("this tensor does not require grad, so it has no .grad to set")
-        if value is not None and (value.shape != self.shape or value.dtype != self.dtype):
-            raise ValueError(
-                f"expected a gradient of {self.dtype} and shape {self.shape}, got {value.dtype} "
-                f"and {value.shape}"
-            )
-        self.node.grad = value
+        if value is not None:
+            engine.alike("a .grad", value, self)
+        if holder is not None:
+            holder.grad = value
 
     def retain_grad(self):
         """Asks backward() to keep the gradient of this computed tensor in `.grad` too."""
@@ -154,7 +156,9 @@ class Tensor:
         return self.node
 
     def detach(self):
-        """The same numbers without the graph; the memory is shared."""
+        """The same numbers without the graph; the memory is shared until one of the two is
+        overwritten.
+        """
         return self.wrap(self._data, version=self.version)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):

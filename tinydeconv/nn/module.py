@@ -15,6 +15,8 @@ class Parameter(Tensor):
 
     def __init__(self, data, requires_grad=True):
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
+        if isinstance(data, Tensor):
+            self.version = data.version  # the memory is shared
 
     def __repr__(self):
         return f"Parameter containing:\n{super().__repr__()}"
@@ -27,6 +29,8 @@ class Buffer(Tensor):
 
     def __init__(self, data):
         super().__init__(data.data if isinstance(data, Tensor) else data)
+        if isinstance(data, Tensor):
+            self.version = data.version
 
 
 class Module:
@@ -41,6 +45,14 @@ class Module:
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
+
+    def __setattr__(self, name, value):
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
+            raise TypeError(
+                f"{name} is a Parameter, got {type(value).__name__}: assign an nn.Parameter, or "
+                f"overwrite its numbers with .{name}.data = array"
+            )
+        super().__setattr__(name, value)
 
     # ------------------------------------------------------------ walking the attributes
 
@@ -141,7 +153,7 @@ class Module:
     # ------------------------------------------------------------ state
 
     def state_dict(self, prefix=""):
-        """{dotted name: detached Tensor sharing memory}, in PyTorch's order and with its names."""
+        """{dotted name: detached Tensor}, in PyTorch's order and with its names."""
         state: dict[str, Tensor] = {}
         for kind in (Parameter, Buffer):
             state |= {

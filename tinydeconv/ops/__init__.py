@@ -82,6 +82,13 @@ def _operand(function, swapped=False):
     return operator
 
 
+def _in_place(a, b):
+    """x += y makes a new x, which would quietly leave the leaf itself as it was."""
+    if a.is_leaf and a.requires_grad:
+        raise TypeError("a leaf that requires grad is not changed in place: use x.data -= step")
+    return NotImplemented  # Python then takes x = x + y
+
+
 OPERATORS = {
     "__getitem__": index, "__iter__": lambda x: (x[i] for i in range(len(x))), "__neg__": neg,
     "__pos__": lambda x: x,
@@ -93,6 +100,7 @@ for _name, _function in {
 }.items():
     OPERATORS[f"__{_name}__"] = _operand(_function)
     OPERATORS[f"__r{_name}__"] = _operand(_function, swapped=True)
+    OPERATORS[f"__i{_name}__"] = _in_place
 OPERATORS |= {f"__{f.__name__}__": _operand(f) for f in (eq, ne, lt, le, gt, ge)}
 
 for _name, _function in (METHODS | OPERATORS).items():
