@@ -1,4 +1,5 @@
-# make demo     trains the denoiser and draws its picture into runs/denoise
+# make demo     trains the denoiser and draws its picture into runs/denoise; run again, it goes on
+#               where it was stopped (to train anew, remove runs/denoise)
 # make test     the quick tests;  make test-slow  the others
 # make lint     ruff;  make types  mypy
 # Each makes .venv on first use and again when pyproject.toml changes.
@@ -10,12 +11,13 @@ PYTEST_WORKERS ?= auto
 VENV := .venv
 TORCH_VENV := .venv-torch
 PY := $(VENV)/bin/python
+DEMO := runs/denoise
 WARN := PYTHONWARNDEFAULTENCODING=1
 
 .PHONY: demo test test-slow notebooks parity lint types clean
 
 demo: $(VENV)/.stamp
-	$(PY) -m tinydeconv train denoise --out runs/denoise
+	$(PY) -m tinydeconv train denoise --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
 
 test: $(VENV)/.stamp
 	$(WARN) $(PY) -m pytest -n $(PYTEST_WORKERS)

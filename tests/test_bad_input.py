@@ -101,10 +101,15 @@ CONVOLUTIONS = {
         ValueError,
         (14, "axis 1", 11, 12),
     ),
-    "transposed: whole shape as output_size": (
-        lambda: F.conv_transpose2d(y2, w2, output_size=(2, 4, 6, 7)),
+    "transposed: too many numbers as output_size": (
+        lambda: F.conv_transpose2d(y2, w2, output_size=(1, 2, 4, 6, 7)),
         ValueError,
-        (2, "(2, 4, 6, 7)"),
+        (2, "(1, 2, 4, 6, 7)"),
+    ),
+    "transposed: whole shape as output_size": (
+        lambda: F.conv_transpose2d(y2, w2, output_size=(2, 4, 6, 9)),
+        ValueError,
+        (9, "axis 1", 7),
     ),
     "transposed: nothing left": (
         lambda: F.conv_transpose2d(y2, w2, padding=3),
@@ -143,6 +148,16 @@ POOLING = {
     "kernel of three": (lambda: F.max_pool2d(x2, (2, 2, 2)), ValueError, (2, "(2, 2, 2)")),
     "padding": (lambda: F.max_pool2d(x2, (4, 2), padding=2), ValueError, ("half", 2)),
     "negative padding": (lambda: F.avg_pool2d(x2, 3, padding=-1), ValueError, ("(-1, -1)",)),
+    "no pixel": (
+        lambda: F.max_pool1d(x1[:, :, :3], 2, padding=1, dilation=4),
+        ValueError,
+        ("(3,)", "kernel (2,)", "dilation (4,)", "padding 1"),
+    ),
+    "no pixel in the last window": (
+        lambda: F.max_pool2d(x2[:, :, :3, :4], (1, 2), 1, (0, 1), (1, 5)),
+        ValueError,
+        ("(3, 4)", "kernel (1, 2)", "dilation (1, 5)", "padding (0, 1)"),
+    ),
     "integers": (lambda: F.max_pool2d(x2.long(), 2), TypeError, ("int64", ".float()")),
     "divisor": (lambda: F.avg_pool2d(x2, 2, divisor_override=0), ValueError, (0,)),
     "unpool: float indices": (
@@ -212,11 +227,22 @@ MOVING = {
     "gather: beyond": (lambda: m.gather(1, td.tensor([[3]])), IndexError, (1, 3)),
     "gather: negative": (lambda: m.gather(0, td.tensor([[-1]])), IndexError, (0, 2, -1)),
     "gather: floats": (lambda: m.gather(0, td.ones(1, 1)), TypeError, ("float32",)),
+    "gather: an array": (
+        lambda: m.gather(0, np.zeros((1, 3), np.int64)),
+        TypeError,
+        ("index", "Tensor", "ndarray", "td.tensor(...)"),
+    ),
     "gather: dim": (lambda: m.gather(2, td.tensor([[0]])), IndexError, (2,)),
     "index: beyond": (lambda: m[2], IndexError, (2, 0)),
     "index: mask": (lambda: m[td.ones(3) > 0], IndexError, (2, 3)),
     "index: floats": (lambda: m[td.ones(2)], IndexError, ("float32",)),
     "where: condition": (lambda: td.where(m, m, m), TypeError, ("float32",)),
+    "where: an array": (
+        lambda: td.where(np.ones((2, 3), bool), m, 0),
+        TypeError,
+        ("condition", "Tensor", "ndarray", "td.tensor(...)"),
+    ),
+    "where: a bool": (lambda: m.where(True, 0), TypeError, ("condition", "Tensor", "bool")),
     "where: shapes": (lambda: td.where(m > 0, m, td.ones(2)), ValueError, ("(2,3)", "(2,)")),
     "broadcast": (lambda: m * td.ones(2), ValueError, ("(2,3)", "(2,)")),
 }
@@ -247,6 +273,7 @@ LOSSES = {
 DEVICES_AND_KINDS = {
     "device": (lambda: m.to("tpu"), ValueError, ("'cpu'", "'cuda'", "'tpu'")),
     "device of a new tensor": (lambda: td.zeros(2, device="gpu"), ValueError, ("'gpu'",)),
+    "dlpack": (lambda: td.from_dlpack([1]), TypeError, ("DLPack", "list")),
     "dtype": (lambda: m.astype("float31"), TypeError, ("'float31'",)),
     "complex": (lambda: m * np.complex64(1), TypeError, ("complex64",)),
     "no Tensor": (lambda: td.relu(3.0), TypeError, ("Tensor", "float", "td.tensor(...)")),

@@ -3,16 +3,18 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tinydeconv as td
-from tinydeconv import models
+from tinydeconv import models, train
 from tinydeconv.cli import main
 from tinydeconv.ops import elementwise
 from tinydeconv.recipes import denoise as recipe
@@ -140,6 +142,41 @@ def test_the_command_it_tells_goes_on_to_the_end(tmp_path):
         assert word in done.stdout
 
 
+def test_a_finished_training_is_measured_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recipe, "Settings", lambda **given: TINY)
+    monkeypatch.setattr(recipe, "METHODS", {})
+    assert exit_code("train", "denoise", "--out", tmp_path) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.undo()
+    monkeypatch.setattr(recipe, "METHODS", {})
+    capsys.readouterr()
+    assert exit_code("train", "denoise", "--out", tmp_path, "--resume") == 0
+    told = capsys.readouterr().out
+    assert f"{tmp_path} is finished after 3 of 3 steps" in told.splitlines()[0]
+    assert "another --out" in told.splitlines()[0]
+    assert "camera" in told and str(tmp_path / "denoise.png") in told
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert exit_code("train", "denoise", "--out", tmp_path) == 2
+    assert "after 3 of 3 steps" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_the_demo_can_be_repeated(tmp_path):
+    makefile = Path(__file__).parent.parent / "Makefile"
+
+    def demo():
+        words = ["make", "--dry-run", "--file", makefile, "--assume-old", ".venv/.stamp", "demo"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1].split()
+
+    assert demo()[-4:] == ["train", "denoise", "--out", "runs/denoise"]
+    (tmp_path / "runs" / "denoise").mkdir(parents=True)
+    (tmp_path / "runs" / "denoise" / "checkpoint.safetensors").touch()
+    assert demo()[-5:] == ["train", "denoise", "--out", "runs/denoise", "--resume"]
+
+
 def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -193,7 +230,93 @@ def files(tmp_path_factory):
     checkpoint = (folder / "run" / "checkpoint.safetensors").read_bytes()
     (folder / "cut" / "checkpoint.safetensors").write_bytes(checkpoint[:-10])
     (folder / "weights" / "checkpoint.safetensors").write_bytes(whole)
+    for name, text in ODD_MODELS.items():
+        td.save(models.Denoiser((2, 3, 4)).state_dict(), folder / name, {models.KEY: text})
+    for name, spoil in ODD_CHECKPOINTS.items():
+        spoiled_checkpoint(folder / "run" / "checkpoint.safetensors", folder / name, spoil)
     return folder
+
+
+ODD_MODELS = {
+    "no-json": "Denoiser",
+    "deep": "[" * 100_000,
+    "empty": "{}",
+    "list": "[]",
+    "name-in-a-list": '{"name": ["a"]}',
+    "no-channels": '{"name": "Denoiser"}',
+    "zero-channels": '{"name": "Denoiser", "channels": [0, 0]}',
+    "one-resolution": '{"name": "Denoiser", "channels": [4]}',
+    "channels-in-words": '{"name": "Denoiser", "channels": "ab"}',
+    "channels-a-number": '{"name": "Denoiser", "channels": 5}',
+    "half-channels": '{"name": "Denoiser", "channels": [2.5, 3]}',
+    "huge-channels": '{"name": "Denoiser", "channels": [2000000, 2000000]}',
+    "huge-last-channels": '{"name": "Denoiser", "channels": [1, 20000]}',
+    "other-channels": '{"name": "Denoiser", "channels": [2, 3, 5]}',
+}
+
+
+def setting(**changes):
+    return lambda told, tensors: told["settings"].update(changes)
+
+
+def without(name):
+    return lambda told, tensors: told.pop(name)
+
+
+def telling(name, value):
+    return lambda told, tensors: told.update({name: value})
+
+
+def keeping(kept):
+    """Leaves only the tensors that `kept` says yes to."""
+
+    def spoil(told, tensors):
+        for name in [name for name in tensors if not kept(name)]:
+            del tensors[name]
+
+    return spoil
+
+
+ODD_CHECKPOINTS = {
+    "lacks-settings": without("settings"),
+    "lacks-schedule": without("schedule"),
+    "lacks-position": without("position"),
+    "lacks-optimizer": without("optimizer"),
+    "lacks-random": without("random"),
+    "lacks-losses": keeping(lambda name: name != "losses"),
+    "lacks-a-weight": keeping(lambda name: name != "model.first.weight"),
+    "lacks-moments": keeping(lambda name: "exp_avg" not in name),
+    "settings-in-words": telling("settings", "none"),
+    "optimizer-in-words": telling("optimizer", "none"),
+    "odd-schedule": telling("schedule", {"last_epoch": "x"}),
+    "other-schedule": telling("schedule", {"last_epoch": 2}),
+    "odd-position": telling("position", {"epoch": 0, "batch": "x"}),
+    "position-below-zero": telling("position", {"epoch": 0, "batch": -1}),
+    "odd-random": telling("random", {}),
+    "channels-ab": setting(channels="ab"),
+    "channels-five": setting(channels=5),
+    "huge-network": setting(channels=[20000, 20000]),
+    "no-steps": setting(steps=0),
+    "steps-in-words": setting(steps="many"),
+    "seed-below-zero": setting(seed=-1),
+    "no-batch": setting(batch_size=0),
+    "huge-crop": setting(crop=10**6),
+    "rate-in-words": setting(max_lr="high"),
+    "unknown-setting": setting(momentum=0.9),
+}
+
+
+def spoiled_checkpoint(source, folder, spoil):
+    """A checkpoint after one step, spoilt, in a new folder."""
+    training = recipe.resume(source.parent)
+    training._take_step(next(training._batches()))
+    training.path = folder / "checkpoint.safetensors"
+    folder.mkdir()
+    training.save()
+    told, tensors = td.load_metadata(training.path), td.load(training.path)
+    told = json.loads(told[train.KEY])
+    spoil(told, tensors)
+    td.save(tensors, training.path, {train.KEY: json.dumps(told)})
 
 
 def denoise(photo="photo.png", weights="w.safetensors", out="clean.png"):
@@ -250,10 +373,20 @@ BAD = {
         "train denoise --out weights --resume",
         ["weights/checkpoint.safetensors", "checkpoint of a training"],
     ),
+    "a training is there": (
+        "train denoise --out run",
+        ["run has a training after 0 of 3 steps", "--resume", "--out"],
+    ),
+    "what is there cannot be read": ("train denoise --out cut", ["cut/checkpoint.safetensors"]),
     "resume with new steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
     "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
     "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
     "plot into a missing folder": ("gradcheck exp --plot no/curve.png", ["no", "does not exist"]),
+}
+BAD |= {f"weights {name}": (denoise(weights=name), [name]) for name in ODD_MODELS}
+BAD |= {
+    f"checkpoint {name}": (f"train denoise --out {name} --resume", [f"{name}/checkpoint"])
+    for name in ODD_CHECKPOINTS
 }
 
 

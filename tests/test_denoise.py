@@ -82,6 +82,12 @@ def test_the_margin_is_wider_than_the_network_looks():
         assert 10 < reach <= MARGIN
 
 
+@pytest.mark.parametrize("channels", [(), (4,)])
+def test_it_needs_two_resolutions(channels):
+    with refused(ValueError, "two", channels):
+        Denoiser(channels)
+
+
 # ---------------------------------------------------------------- denoising an image
 
 

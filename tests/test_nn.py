@@ -401,11 +401,41 @@ def test_a_transposed_convolution_can_be_told_its_output_size():
         ({"groups": 0}, ("groups", 0)),
         ({"kernel_size": (3, 3, 3)}, ("kernel_size", 2, "(3, 3, 3)")),
         ({"stride": "2"}, ("stride", "'2'")),
+        ({"in_channels": 0}, ("in_channels", 1, 0)),
+        ({"out_channels": -4}, ("out_channels", 1, -4)),
+        ({"in_channels": 2.5}, ("in_channels", 2.5)),
+        ({"kernel_size": 0}, ("kernel_size", 1, "(0, 0)")),
+        ({"kernel_size": (3, -1)}, ("kernel_size", 1, "(3, -1)")),
+        ({"stride": 0}, ("stride", 1, "(0, 0)")),
+        ({"dilation": (1, 0)}, ("dilation", 1, "(1, 0)")),
     ],
 )
 def test_layers_that_cannot_be_are_refused(cls, arguments, words):
     with refused(ValueError, *words):
         cls(**{"in_channels": 4, "out_channels": 4, "kernel_size": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.Linear(-1, 3), ("in_features", 1, -1)),
+        (lambda: nn.Linear(3, 0), ("out_features", 1, 0)),
+        (lambda: nn.BatchNorm2d(0), ("num_features", 1, 0)),
+        (lambda: nn.PReLU(-2), ("num_parameters", 1, -2)),
+    ],
+)
+def test_layers_of_no_size_are_refused(make, words):
+    with refused(ValueError, *words):
+        make()
+
+
+def test_unflatten_refuses():
+    with refused(IndexError, 5, "2 dimensions"):
+        nn.Unflatten(5, (2, 2))(td.zeros(3, 4))
+    with refused(ValueError, "Unflatten", 1, "size 4", "(2, 3)"):
+        nn.Unflatten(-1, (2, 3))(td.zeros(3, 4))
+    with refused(ValueError, "Unflatten", 1, "size 4", "(-1, 3)"):
+        nn.Unflatten(1, (-1, 3))(td.zeros(3, 4))
 
 
 def test_linear_and_shapes():
@@ -515,6 +545,18 @@ def test_batch_norm_of_another_shape(layer, shape, words):
     with refused(ValueError, *words):
         layer(td.ones(shape))
     assert layer.num_batches_tracked.item() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"track_running_stats": False}])
+def test_batch_norm_of_another_dtype(options):
+    layer = nn.BatchNorm1d(2, **options)
+    before = arrays(layer.state_dict())
+    for training in (True, False):
+        layer.train(training)
+        for x, found in ((draw(7, 2), "float64"), (td.ones(7, 2).long(), "int64")):
+            with refused(TypeError, found, "float32", ".float()", ".double()"):
+                layer(x)
+    unchanged(layer, before)
 
 
 def test_batch_norm_makes_no_float64_of_float32():
@@ -748,6 +790,9 @@ def test_constants():
         ),
         (lambda: init.kaiming_normal_(td.zeros(3, 3), nonlinearity="gelu"), ("relu", "'gelu'")),
         (lambda: init.bilinear_(td.zeros(5, 2, 4, 4)), ("(5, 2, 4, 4)",)),
+        (lambda: init.bilinear_(td.zeros(2, 2)), ("kernel", "(2, 2)")),
+        (lambda: init.gaussian_(td.zeros(2)), ("kernel", "(2,)")),
+        (lambda: init.bilinear_(td.zeros(2, 0, 3)), ("(2, 0, 3)",)),
     ],
 )
 def test_init_refuses(call, words):

@@ -272,6 +272,21 @@ def test_a_state_that_does_not_fit_is_refused():
     assert other.param_groups[0]["lr"] == 0.7 and other.state == [{}, {}]
 
 
+def test_the_state_of_another_optimiser_is_refused():
+    p = parameter(3)
+    sgd, adam = SGD([p], lr=0.1, momentum=0.9), Adam([p], lr=0.1)
+    run(sgd, [p], range(1))
+    run(adam, [p], range(1))
+    with refused(RuntimeError, "parameter 0", "momentum_buffer", "step, exp_avg, exp_avg_sq"):
+        Adam([parameter(3)]).load_state_dict(sgd.state_dict())
+    with refused(RuntimeError, "SGD", "parameter 0", "momentum_buffer", "exp_avg"):
+        SGD([parameter(3)]).load_state_dict(adam.state_dict())
+    state = adam.state_dict()
+    del state["state"][0]["exp_avg"]
+    with refused(RuntimeError, "Adam", "parameter 0", "step, exp_avg_sq"):
+        Adam([parameter(3)]).load_state_dict(state)
+
+
 # ---------------------------------------------------------------- refusals
 
 P = parameter(2)
@@ -296,6 +311,9 @@ P = parameter(2)
         (lambda: SGD([P], nesterov=True), ValueError, ("Nesterov", "momentum > 0", 0)),
         (lambda: SGD([P], momentum=0.9, dampening=0.1, nesterov=True), ValueError, (0.9, 0.1)),
         (lambda: OneCycleLR(SGD([P]), 0.1, 0), ValueError, ("total_steps", 0)),
+        (lambda: OneCycleLR(SGD([P]), 0.1, 2.5), ValueError, ("total_steps", 2.5)),
+        (lambda: OneCycleLR(SGD([P]), 0.1, 9, 2), ValueError, ("pct_start", 2)),
+        (lambda: OneCycleLR(SGD([P]), 0.1, 9, -0.1), ValueError, ("pct_start", -0.1)),
         (lambda: OneCycleLR(SGD([P]), 0.1, 9, anneal_strategy="exp"), ValueError, ("'exp'",)),
     ],
 )  # fmt: skip

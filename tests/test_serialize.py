@@ -128,11 +128,18 @@ def test_a_file_of_another_kind(tmp_path, content):
         td.load(path)
 
 
-def test_numbers_that_no_tensor_holds(tmp_path):
-    path, entry = tmp_path / "half", {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("BF16", "bfloat16"), ("F8_E4M3", "float8_e4m3fn"), ("F4", "float4"), ("C64", "complex64")],
+)
+def test_numbers_that_no_tensor_holds(tmp_path, code, name):
+    path, size = tmp_path / "half", {"BF16": 4, "F8_E4M3": 2, "F4": 1, "C64": 16}[code]
+    entry = {"dtype": code, "shape": [2], "data_offsets": [0, size]}
     header = json.dumps({"x": entry}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    with refused(ValueError, path, "bfloat16", "convert"):
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
+    with refused(ValueError, path, "convert"):
+        td.load(path)
+    with pytest.raises(ValueError, match=name):
         td.load(path)
 
 
@@ -210,6 +217,16 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     with refused(OSError, tmp_path / "w", "Permission denied"):
         td.save({"x": td.ones(2)}, tmp_path / "w")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "w").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "w")
+    td.save({"x": td.ones(2)}, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and not (tmp_path / "disk" / "w").is_symlink()
+    assert td.load(tmp_path / "disk" / "w")["x"].tolist() == [1, 1]
+    assert os.listdir(tmp_path / "disk") == ["w"]
 
 
 def test_a_file_in_the_current_folder(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from refusals import refused
 
 import tinydeconv as td
+import tinydeconv.nn.functional as F
 from tinydeconv import ops
 from tinydeconv.tensor import Tensor
 
@@ -43,6 +44,16 @@ def same(tensor, array):
         (np.ones(2, ">f4"), "float32"),  # another machine's byte order becomes ours
         ([td.tensor(1.0), td.tensor(2.0)], "float32"),
         ([td.ones(2), td.zeros(2)], "float32"),
+        ([np.ones(2), np.zeros(2)], "float64"),  # only Python's own floats become float32
+        ([np.float64(1), 2.0], "float64"),
+        ([[1, np.float64(1)], [2.0, 3]], "float64"),
+        ([td.ones(2, dtype=td.float64)], "float64"),
+        ([td.tensor(1.0, dtype=td.float64), 2.0], "float64"),
+        ([np.float16(1), 2], "float16"),
+        ([np.float16(1), 2.0], "float32"),
+        ([np.ones(2, ">f8")], "float64"),
+        ([np.int64(1), 2.0], "float32"),
+        ([np.int8(1)], "int8"),
         (td.ones(2, dtype=td.int32), "int32"),
         (range(3), "int64"),
     ],
@@ -98,8 +109,18 @@ def test_filled_tensors():
     assert td.ones(2, requires_grad=True).requires_grad
     with refused(TypeError, "float"):
         td.zeros(2.5)
-    with pytest.raises(ValueError, match="negative"):
-        td.zeros(2, -1)
+    for make in (
+        lambda: td.zeros(2, -1),
+        lambda: td.ones((2, -1)),
+        lambda: td.full((2, -1), 3),
+        lambda: td.full(-1, 3),
+        lambda: td.rand(2, -1),
+        lambda: td.randn([-1]),
+        lambda: td.randint(3, (2, -1)),
+        lambda: td.linspace(0, 1, -1),
+    ):
+        with refused(ValueError, "expected", "negative", -1):
+            make()
 
 
 def test_counted_tensors():
@@ -160,6 +181,9 @@ def test_random_numbers_look_as_they_should():
     assert sorted(set(integers.tolist())) == [-3, -2, -1, 0, 1, 2, 3]
     for dtype in ("float16", "float64"):
         assert td.rand(2, dtype=dtype).dtype == td.randn(2, dtype=dtype).dtype == dtype
+    half = td.rand(200_000, dtype=td.float16)  # rounding must not reach 1
+    assert half.min().item() >= 0 and 0.99 < half.max().item() < 1
+    assert abs(half.mean().item() - 0.5) < 0.01 and len(set(half.tolist())) > 2000
 
 
 def test_randint_forms():
@@ -172,6 +196,18 @@ def test_randint_forms():
         td.randint(5, 3, (2,))
     with refused(TypeError, "(2, 3)", "None"):
         td.randint(5)
+    for low, high, dtype, least, most in (
+        (0, 257, "uint8", 0, 255),
+        (-1, 3, "uint8", 0, 255),
+        (-129, 0, "int8", -128, 127),
+        (0, 3, "bool", 0, 1),
+        (-1, 1, "bool", 0, 1),
+    ):
+        with refused(ValueError, low, high - 1, dtype, least, most):
+            td.randint(low, high, (5,), dtype=dtype)
+    assert td.randint(255, 256, (2,), dtype=td.uint8).tolist() == [255, 255]
+    assert td.randint(-128, -127, (2,), dtype=td.int8).tolist() == [-128, -128]
+    assert td.randint(1, 2, (2,), dtype=td.bool).tolist() == [True, True]
 
 
 @pytest.mark.parametrize("x", [td.ones(2, 3, dtype=td.int16), td.ones(2, dtype=td.float64)])
@@ -271,6 +307,27 @@ def test_floor_division_and_remainder_follow_pythons_signs():
     assert (a // b).tolist() == [3, -4, -4, 3]
     assert (a % b).tolist() == [1, 1, -1, -1]
     assert (a.float() % b).tolist() == [1.0, 1.0, -1.0, -1.0]
+
+
+def test_remainders_of_large_quotients_and_infinities_are_exact():
+    x = td.tensor([1e10, -1e10, 5.0, -5.0, -5.0, 0.0, 1.0])
+    y = td.tensor([3.0, 3.0, np.inf, np.inf, -np.inf, 2.0, 0.0])
+    same(x % y, np.float32([1, 2, 5, np.inf, -5, 0, np.nan]))
+    same(td.tensor(1e17, dtype=td.float64) % 3, np.float64(1))  # 10^17 = 9 * k + 1
+    same(td.tensor([2**62 + 1]) % 4, [1])
+    with refused(ZeroDivisionError, "integer"):
+        td.tensor([5]) % td.tensor([0])
+
+
+def test_small_integers_wrap_around_against_larger_numbers():
+    x = td.tensor([1, 255], dtype=td.uint8)
+    same(x == -1, [False, True])
+    same(x < 300, [True, False])
+    same(x + 300, np.uint8([45, 43]))
+    same(300 - x, np.uint8([43, 45]))
+    same(x * -1, np.uint8([255, 1]))
+    same(td.tensor([1, 2], dtype=td.int8) + np.int64(200), np.int8([-55, -54]))
+    same(td.tensor([1.0], dtype=td.float16) + 70000, np.float16([np.inf]))
 
 
 def test_unary_operators():
@@ -557,6 +614,50 @@ def test_variance_corrections():
     assert np.isnan(td.ones(1).var().item()) and td.ones(1).var(correction=0).item() == 0.0
 
 
+def test_float16_is_added_up_in_float32():
+    half = np.float16
+    same(td.ones(4096, 2, dtype=half).sum(0), half([4096, 4096]))
+    same(td.ones(70000, dtype=half).mean(), half(1))  # the sum alone is infinite
+    same(td.ones(70000, dtype=half).sum(), half(np.inf))
+    x = td.tensor(np.full((300, 300), 2, half), requires_grad=True)
+    loss = F.mse_loss(x, td.zeros(300, 300, dtype=half))
+    same(loss, half(4))
+    loss.backward()
+    assert x.grad.dtype == half
+    np.testing.assert_allclose(x.grad.numpy(), np.full((300, 300), 4 / 90000), rtol=4e-3)
+    same(F.batch_norm(x * 0 + 1, training=True), np.zeros((300, 300), half))
+    y = td.ones(1, 2, dtype=half, requires_grad=True)
+    (td.ones(4096, 2, dtype=half) * y).backward(td.ones(4096, 2, dtype=half))
+    same(y.grad, half([[4096, 4096]]))
+    same(td.full((300,), 1, dtype=td.int8).sum(dtype=td.int8), np.int8(44))
+
+
+def test_no_dims_at_all_mean_all_of_them():
+    x = td.arange(4.0).reshape(2, 2)
+    for name in ("sum", "mean", "amax", "amin", "var", "std", "norm"):
+        for none in ((), []):
+            same(getattr(x, name)(dim=none), getattr(x, name)().numpy())
+    same(x.sum((), keepdim=True), np.float32([[6]]))
+    same(x.all(()), [[False, True], [True, True]])  # PyTorch's all, any and squeeze differ
+    same(td.ones(1, 2).squeeze(()), np.ones((1, 2), np.float32))
+
+
+def test_the_gradient_of_a_largest_element_goes_to_the_nan():
+    for values, expected in (([1, np.nan], [0, 1]), ([np.nan, 1, np.nan], [0.5, 0, 0.5])):
+        for name in ("max", "min"):
+            x = td.tensor(np.float32(values), requires_grad=True)
+            getattr(x, name)().backward()
+            assert x.grad.tolist() == expected
+
+
+def test_softmax_of_nothing():
+    for x, dim in ((td.zeros(3, 0), 1), (td.zeros(0, 3), 0), (td.zeros(3, 0), 0)):
+        same(td.softmax(x, dim), np.zeros(x.shape, np.float32))
+        same(td.log_softmax(x, dim), np.zeros(x.shape, np.float32))
+    same(td.logsumexp(td.zeros(3, 0), 1), np.full(3, -np.inf, np.float32))
+    same(td.logsumexp(td.zeros(3, 0), 0, keepdim=True), np.zeros((1, 0), np.float32))
+
+
 def test_sums_of_integers_and_booleans():
     same(td.full((300,), 1, dtype=td.uint8).sum(), np.int64(300))
     same((td.ones(3) > 0).sum(), np.int64(3))
@@ -777,6 +878,7 @@ def test_matmul_agrees_with_numpy(a, b):
         ("i...,j...->ij...", (2, 4), (3, 4)),
         ("i...j->...", (2, 4, 5, 3)),
         ("ij,ij->ij", (2, 1), (2, 3)),
+        ("ii,i->i", (1, 1), (3,)),
         ("ij,jk->ik", (2, 1), (3, 4)),
         ("bij,bjk->bik", (1, 2, 3), (5, 3, 4)),
         (" i j , j k -> i k ", (2, 3), (3, 4)),
@@ -811,6 +913,9 @@ def test_einsum_takes_a_list_of_operands():
         ("i->j", [(2,)], ("'i->j'",)),
         ("i->ii", [(2,)], ("'i->ii'",)),
         ("ii", [(2, 3)], ("'i'", 2, 3)),
+        ("ii->i", [(1, 3)], ("'i'", 1, 3, 0, "(1, 3)")),  # no broadcasting inside one operand
+        ("ii->i", [(3, 1)], ("'i'", 1, 3, 0, "(3, 1)")),
+        ("i,iji->j", [(3,), (1, 2, 3)], ("'i'", 1, 3, 1, "(1, 2, 3)")),
     ],
 )
 def test_einsum_errors(equation, shapes, words):
@@ -1089,3 +1194,10 @@ def test_clamp():
     for bounds in ((), (td.ones(3),)):
         with refused(TypeError, "min", "max"):
             x.clamp(*bounds)
+
+
+def test_an_array_in_the_other_byte_order():
+    array = np.arange(3, dtype=np.dtype(np.float32).newbyteorder())
+    with refused(TypeError, "f4", "td.tensor"):
+        Tensor(array)
+    assert td.tensor(array).dtype == np.float32 and td.tensor(array).tolist() == [0, 1, 2]

@@ -34,6 +34,7 @@ def _train_denoise(options):
     with _users_input():
         if options.resume:
             training = denoise.resume(options.out)
+            print(_where_it_is(training, options.out), flush=True)
         else:
             settings = {name: value for name, value in given.items() if value is not None}
             training = denoise.start(options.out, denoise.Settings(**settings))
@@ -49,6 +50,16 @@ def _train_denoise(options):
     for path in sorted(options.out.glob("[!.]*")):
         print(f"  {path}")
     return 0
+
+
+def _where_it_is(training, folder):
+    done = f"after {training.step} of {training.steps} steps"
+    if training.step < training.steps:
+        return f"going on with the training in {folder}, {done}"
+    return (
+        f"the training in {folder} is finished {done}: it is only measured again; for a new one "
+        "choose another --out"
+    )
 
 
 def _denoise(options):
@@ -134,7 +145,8 @@ def _parser():
     recipe.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the training in DIR, where its last checkpoint is",
+        help="go on with the training in DIR from its last checkpoint (a finished one is only "
+        "measured again)",
     )
     recipe.set_defaults(command=_train_denoise)
 

@@ -86,7 +86,7 @@ def _elementwise():
     yield Case(e.Sign, "", (2, 3), expect="zero derivative")
     yield Case(e.Step, "", (2, 3), args=(0.1, 1.0), expect="zero derivative")
     yield Case(e.FloorDivide, "broadcast", (2, 3), (3,), expect="zero derivative")
-    yield Case(ops.remainder, "broadcast", (2, 3), (3,))
+    yield Case(e.Remainder, "broadcast", (2, 3), (3,))
     yield Case(e.Relu, "at its corner", [-1.0, 0.0, 1.0], expect="kink")
     yield Case(e.Abs, "at its corner", [-1.0, 0.0, 1.0], expect="kink")
     yield Case(e.Maximum, "of equal numbers", [1.0, 2.0], [1.0, 1.5], expect="kink")

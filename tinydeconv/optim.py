@@ -1,6 +1,9 @@
-"""Optimisers and learning-rate schedules, with PyTorch's names, defaults and rules.
+"""Optimisers and learning-rate schedules.
 
-optimizer = SGD(model.parameters(), lr=0.1) optimizer.zero_grad(); loss.backward(); optimizer.step()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+Names, defaults and rules are PyTorch's.
 """
 
 from math import cos, pi, sqrt
@@ -10,12 +13,13 @@ from .tensor import Tensor
 
 
 class Optimizer:
-    """Overwrites parameters along their gradients. `param_groups` are dicts of parameters and their
-    settings.
+    """Overwrites parameters along their gradients.
 
-    A subclass says in `update` how one parameter moves; its arrays (moments) live in the dict it is
-    given.
+    `param_groups` are dicts of parameters and their settings. A subclass says in `update` how one
+    parameter moves, and in `kept` what it then keeps in the dict that it is given.
     """
+
+    kept: tuple = ()
 
     def __init__(self, params, defaults):
         for name in ("lr", "weight_decay", "momentum", "eps"):
@@ -59,8 +63,9 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self):
-        """{"state": {index: {name: array or number}}, "param_groups": settings with indices for
-        parameters}, as PyTorch has it.
+        """{"state": {index: {name: array or number}}, "param_groups": settings}, as PyTorch has it.
+
+        Indices stand for the parameters.
         """
         indices = iter(range(len(self.state)))
         groups = [
@@ -86,6 +91,11 @@ class Optimizer:
         params = self._params()
         states = {int(i): values for i, values in state["state"].items()}  # JSON makes them strings
         for i, values in states.items():
+            if set(values) not in (set(), set(self.kept)):
+                raise RuntimeError(
+                    f"{type(self).__name__} keeps {', '.join(self.kept)} of a parameter, the state "
+                    f"has {', '.join(values)} of parameter {i}: is it another optimiser's?"
+                )
             for name, value in values.items():
                 if getattr(value, "shape", ()) not in ((), params[i].shape):
                     raise RuntimeError(
@@ -104,9 +114,12 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: buf = momentum buf + (1 - dampening) g; p = p - lr buf
-    (Nesterov: lr (g + momentum buf)).
+    """Stochastic gradient descent.
+
+    buf = momentum buf + (1 - dampening) g; p = p - lr buf (Nesterov: p - lr (g + momentum buf)).
     """
+
+    kept = ("momentum_buffer",)
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
         if nesterov and (momentum <= 0 or dampening != 0):
@@ -140,9 +153,12 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps scaled by running moments of the gradient (Kingma & Ba 2014): p = p - lr m / (1 -
-    beta1^t) / (sqrt(v / (1 - beta2^t)) + eps).
+    """Steps scaled by running moments m and v of the gradient (Kingma & Ba 2014).
+
+    p = p - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
     """
+
+    kept = ("step", "exp_avg", "exp_avg_sq")
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0):
         if not all(0 <= beta < 1 for beta in betas):
@@ -165,11 +181,11 @@ class Adam(Optimizer):
 
 
 class OneCycleLR:
-    """The learning rate up to max_lr and down again, momentum (or Adam's beta1) the other way
-    (Smith & Topin 2018).
+    """The learning rate up to max_lr and down again (Smith & Topin 2018).
 
     Starts at max_lr / div_factor, is at max_lr after the first `pct_start` of the `total_steps`,
-    and ends at the start divided by final_div_factor. Call step() after each optimiser step.
+    and ends at the start divided by final_div_factor. Momentum (or Adam's beta1) goes the other
+    way. Call step() after each optimiser step.
     """
 
     def __init__(
@@ -185,8 +201,10 @@ class OneCycleLR:
         div_factor=25.0,
         final_div_factor=1e4,
     ):
-        if total_steps < 1:
-            raise ValueError(f"expected total_steps of at least 1, got {total_steps}")
+        if not isinstance(total_steps, int) or total_steps < 1:
+            raise ValueError(f"expected total_steps to be an int of at least 1, got {total_steps}")
+        if not 0 <= pct_start <= 1:
+            raise ValueError(f"expected pct_start between 0 and 1, got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"expected anneal_strategy 'cos' or 'linear', got {anneal_strategy!r}")
         self.optimizer, self.total_steps, self.last_epoch = optimizer, total_steps, 0
@@ -224,7 +242,7 @@ class OneCycleLR:
     def _at(self, values):
         first, second, third = values
         if self.last_epoch <= self.peak and self.peak > 0:
-            return self.anneal(first, second, self.last_epoch / self.peak if self.peak else 1.0)
+            return self.anneal(first, second, self.last_epoch / self.peak)
         rest = self.total_steps - 1 - self.peak
         return self.anneal(second, third, (self.last_epoch - self.peak) / rest if rest else 1.0)
 

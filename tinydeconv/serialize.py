@@ -1,8 +1,10 @@
-"""Weights on disk: safetensors files, which hold numbers and names and nothing that runs. PyTorch's
-safetensors reads them too.
+"""Weights on disk: safetensors files, which hold numbers and names and nothing that runs.
+
+PyTorch's safetensors reads them too.
 """
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -39,6 +41,22 @@ def load_metadata(path):
         return file.metadata() or {}
 
 
+def load_json(path, key):
+    """The JSON object, a dict, in the metadata of a safetensors file; None if there is no `key`."""
+    text = load_metadata(path).get(key)
+    if text is None:
+        return None
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
+        told = None
+    if not isinstance(told, dict):
+        raise ValueError(
+            f"expected a JSON object as {key} in the metadata of {path}, got {text[:40]!r}"
+        )
+    return told
+
+
 @contextlib.contextmanager
 def _opened(path):
     path = os.fspath(path)
@@ -54,17 +72,18 @@ def _opened(path):
             f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
             "format must be written again"
         ) from None
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:  # NumPy lacks bfloat16, float8 and float4
         raise ValueError(
             f"{path} has numbers of a type that Tensors cannot hold ({error}): convert them first"
         ) from None
 
 
 def write_atomically(path, data):
-    """Writes bytes under a temporary name in the same folder and renames it: a crash leaves the old
-    file or the new one.
+    """Writes bytes under a temporary name in the same folder and renames it.
+
+    A crash leaves the old file or the new one; a link stays and its file is replaced.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if path.is_dir():
         raise IsADirectoryError(f"expected the name of a file, {path} is a folder")
     if not path.parent.is_dir():

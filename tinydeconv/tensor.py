@@ -32,6 +32,11 @@ class Tensor:
                 "expected boolean, integer or floating numbers of at most 64 bits, got "
                 f"{data.dtype}"
             )
+        if not data.dtype.isnative:
+            raise TypeError(
+                f"expected an array in this machine's byte order, got {data.dtype.str}: "
+                "td.tensor(array) converts it"
+            )
         self._data = data
         self.version = [0]  # counts overwrites; a cell, because views and detached tensors share it
         self.node = None  # what a result is recorded with: None where no gradient is wanted

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import tinydeconv as td
 
 from .backend import to_numpy
+from .serialize import load_json
 
 KEY = "tinydeconv.training"  # of the checkpoint's metadata
 
@@ -95,7 +96,7 @@ class Training:
         self.losses.append(loss.item())
 
     def _require_finite(self, what, *tensors):
-        if not all(np.isfinite(to_numpy(x.data)).all() for x in tensors):
+        if not _finite(tensors):
             raise FloatingPointError(
                 f"{what} overflowed at step {self.step + 1} of {self.steps}: try a smaller "
                 f"learning rate; the last good state is in {self.path}"
@@ -132,6 +133,19 @@ class Training:
     def load(self):
         """Goes back to where the checkpoint was written."""
         told, tensors = _read(self.path), td.load(self.path)
+        try:
+            self._restore(told, tensors)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise ValueError(
+                f"{self.path} is damaged or the checkpoint of another training: {reason}"
+            ) from error
+        if not _finite(self.model.parameters()):
+            raise ValueError(
+                f"the weights in {self.path} are not finite: no training can go on from them"
+            )
+
+    def _restore(self, told, tensors):
         moments = {key: x.data for key, x in _below("optimizer.", tensors).items()}
         state: dict[int, dict] = {}
         for key, value in (moments | told["optimizer"]["numbers"]).items():
@@ -142,22 +156,35 @@ class Training:
             {"state": state, "param_groups": told["optimizer"]["param_groups"]}
         )
         self.schedule.load_state_dict(told["schedule"])
-        self.epoch, self.batch = told["position"]["epoch"], told["position"]["batch"]
-        self.losses = tensors["losses"].tolist()
+        self.epoch, self.batch = (int(told["position"][name]) for name in ("epoch", "batch"))
+        self.losses = [float(loss) for loss in tensors["losses"].tolist()]
+        at = self.schedule.last_epoch
+        if not self.step == at <= self.steps or min(self.epoch, self.batch) < 0:
+            raise ValueError(
+                f"it has {self.step} losses after {at} of {self.steps} steps, at batch "
+                f"{self.batch} of epoch {self.epoch}"
+            )
         td.set_rng_state(told["random"])
 
 
 def read_settings(path):
     """The settings of the training whose checkpoint this is."""
-    return _read(path)["settings"]
+    told = _read(path)
+    if "settings" not in told:
+        raise ValueError(f"{path} is damaged: settings is missing")
+    return told["settings"]
 
 
 def _read(path):
     """What a checkpoint says beside its tensors, a dict."""
-    metadata = td.load_metadata(path)
-    if KEY not in metadata:
+    told = load_json(path, KEY)
+    if told is None:
         raise ValueError(f"expected the checkpoint of a training, {path} is another kind of file")
-    return json.loads(metadata[KEY])
+    return told
+
+
+def _finite(tensors):
+    return all(np.isfinite(to_numpy(x.data)).all() for x in tensors)
 
 
 def _below(prefix, tensors):

@@ -30,7 +30,6 @@ import os
 FAST = os.environ.get("TINYDECONV_FAST") == "1"  # for automatic tests; leave it alone
 
 # %%
-import tempfile
 import time
 from pathlib import Path
 
@@ -48,7 +47,7 @@ from tinydeconv.recipes.classical import METHODS
 from tinydeconv.recipes.denoise import denoise
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
-BLUE, ORANGE = "#0072B2", "#E69F00"
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"
 
 threadpool_limits(1, "blas")  # products as small as ours are faster on one thread
 td.manual_seed(0)
@@ -56,8 +55,9 @@ td.manual_seed(0)
 # %% [markdown]
 # ## 1. A tensor
 #
-# A `Tensor` is a NumPy array with a memory. Everything you know from NumPy works, with PyTorch's
-# names.
+# A `Tensor` is a NumPy array with a memory. Arithmetic, broadcasting, slices and masks work as in
+# NumPy; the names are PyTorch's (`dim` and `keepdim`, not `axis` and `keepdims`). Indexing reads,
+# it does not assign: a Tensor is never changed in place.
 
 # %%
 x = td.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -66,8 +66,12 @@ print("shape", x.shape, " type", x.dtype)
 print("sum of each row:", x.sum(dim=1))
 print("matrix product: ", x @ x.T)
 
+# %% [markdown]
+# NumPy's own functions do not know about the memory. So compute with `x.exp()` or `td.exp(x)`, for
+# `np.exp(x)` is refused; and when you want the bare array, ask for it with `np.asarray(x)`:
+
 # %%
-print("to NumPy:", x.numpy()[0], "  and from it:", td.tensor(np.arange(3)))
+print("to NumPy:", np.asarray(x)[0], "  and from it:", td.tensor(np.arange(3)))
 
 # %% [markdown]
 # ## 2. A gradient
@@ -101,18 +105,24 @@ for _ in range(40):
 
 across, up = np.meshgrid(np.linspace(-2, 2.5, 100), np.linspace(-1.5, 2, 100))
 _, ax = plt.subplots(figsize=(6, 4.6), layout="constrained")
-lines = ax.contour(across, up, height((across, up)), [0.1, 0.5, 1, 2, 4, 8, 16, 32], cmap="Greys_r")
+heights = [0.1, 0.5, 1, 2, 4, 8, 16, 32]
+lines = ax.contour(across, up, height((across, up)), heights, colors=GREY, linewidths=0.8)
 ax.clabel(lines, fontsize=8)
 ax.plot(*zip(*path), "o-", color=ORANGE, ms=4, label="40 steps downhill")
 ax.plot(1, -0.5, "*", color=BLUE, ms=16, label="the lowest point")
 ax.set(xlabel="first number", ylabel="second number", aspect="equal")
 ax.set_title("Following the gradient downhill")
-ax.legend()
+ax.legend(loc="upper right", framealpha=1)
 plt.show()
 
 # %% [markdown]
 # **What to see.** Grey lines join points of equal height. Each step goes at a right angle to them,
 # straight down, until the ground gets flat.
+#
+# Why `p.data = ...`, and not `p -= ...`? A Tensor is never changed in place: `p - ...` makes a new
+# one, with `p` in its past. It would quietly replace the tensor that you train, so the library
+# refuses `p -= ...` and says so. `p.data` is the bare array: assign to it, and `p` has new numbers
+# and still no past. (The optimizer in section 4 does that for you.)
 #
 # How does `backward` know? That is notebook **01**: you will write the machine yourself. And how
 # would you notice if it were wrong? That is notebook **02**.
@@ -222,9 +232,7 @@ images = {"clean": clean, "noisy": noisy.clip(0, 1)}
 images |= {name: method(noisy) for name, method in METHODS.items()}
 images["network"] = denoise(model, noisy)
 
-picture = Path(tempfile.mkdtemp()) / "denoised.png"
-viz.denoise_panel(picture, {"camera": images}, zoom={"camera": (80, 200, 96)})
-Image(picture)
+viz.denoise_panel(None, {"camera": images}, zoom={"camera": (80, 200, 96)})
 
 # %% [markdown]
 # **What to see.** Below each photograph a part of it, enlarged. Look at the hair, the eye and the
@@ -234,7 +242,7 @@ Image(picture)
 #
 # ## 5. The full demo
 #
-# `make demo` trains the same network for longer (at most ten minutes on two cores), measures it on
+# `make demo` trains the same network for longer (about five minutes on two cores), measures it on
 # both held-out photographs, and puts weights, pictures and a table into `runs/denoise`. Without
 # make: `python -m tinydeconv train denoise --out runs/denoise`. This is its picture: yours if you
 # have run it, otherwise the one in the README.

@@ -614,7 +614,6 @@ plt.show()
 
 # %%
 import tinydeconv as td
-from tinydeconv.engine import Op
 from tinydeconv.ops import elementwise
 
 for op in (elementwise.Add, elementwise.Mul, elementwise.Tanh):
@@ -693,12 +692,13 @@ print("still in memory after the last name is gone: ours", left_behind[0], "thei
 # %% [markdown]
 # With images of megabytes, that decides whether training fits on your machine.
 #
-# **An op of your own** takes six lines, and can be differentiated as often as you like, since its
-# backward is made of ops:
+# **An op of your own** takes five lines, and can be differentiated as often as you like, since its
+# backward is made of ops. It keeps everything for the backward, inputs and output, as long as it
+# does not say `keeps`; the library's ops declare less, to save memory:
 
 
 # %%
-class Cube(Op):
+class Cube(td.Op):
     def forward(self, x):
         return x**3
 

@@ -60,6 +60,8 @@ for a, sizes in SIZES.items():
         (Call(6, 4, (3, 2, 1)[:a], **some, output_padding=1, bias=False), [small]),
         (Call(6, 4, 3, 2, 1, 1), [small[0]]),
         (Call(6, 4, 3, 2), [small, {"output_size": tuple(2 * n + 2 for n in small.shape[2:])}]),
+        (Call(6, 4, 3, 2), [small, {"output_size": (2, 4, *(2 * n + 2 for n in small.shape[2:]))}]),
+        (Call(6, 4, 3, 2), [small[0], {"output_size": (4, *(2 * n + 2 for n in small.shape[2:]))}]),
     ]
     some = {"eps": 1e-2, "momentum": 0.3}
     LAYERS[f"BatchNorm{a}d"] = [

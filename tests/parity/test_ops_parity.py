@@ -6,6 +6,7 @@ are held too, wherever there are any.
 """
 
 import ast
+import operator  # noqa: F401 -- the lines use it
 import re
 
 import numpy as np
@@ -116,7 +117,7 @@ m.floor_divide(i, j); m.floor_divide(i, 3); m.floor_divide(i, -3); m.floor_divid
 m.floor_divide(small, 4)
 m.remainder(x, y); m.remainder(x, 0.7); m.remainder(x, number); m.remainder(small, 4)
 m.remainder(i, j); m.remainder(i, 3); m.remainder(i, -3); m.remainder(i, 0.7); m.remainder(7, j)
-m.remainder(0.7, y) <> 0.7 - (0.7 / y).floor() * y
+m.remainder(0.7, y) <> 0.7 - (0.7 / y).floor() * y; m.remainder(constant * 1e10, p)
 m.clamp(x, -0.5, 0.5); m.clamp(x, min=0.1); m.clamp(x, max=0.1); m.clamp(x, 1.0, -1.0)
 m.clamp(i, -1, 1); m.clamp(i, min=0.5); m.clamp(special, -1.0, 1.0)
 m.where(mask, x, y); m.where(mask, x, 2.0); m.where(mask, 1.5, x); m.where(mask[:, :1], x, row)
@@ -167,6 +168,9 @@ m.gather(i, 1, picks)
 m.tensor([1, 2]); m.tensor([[1.0, 2], [3, 4]]); m.tensor(True); m.tensor(np.float64(2))
 m.tensor([]); m.tensor(np.int32([1])); m.tensor([1, 2], dtype=m.float64); m.tensor([True, False])
 m.tensor([True, 2]); m.tensor([m.tensor(1), m.tensor(2)]); m.tensor([[], []])
+m.tensor([np.ones(2)]); m.tensor([np.float64(2), 1.0]); m.tensor([m.tensor(1.0, dtype=m.float64)])
+m.tensor([np.float16(1), 1]); m.tensor([np.float16(1), 1.5]); m.tensor([np.int64(1), 2.0])
+m.tensor([[1, np.float64(2)], [3.5, True]]); m.tensor([m.ones(2, dtype=m.float64)[0], 1.0])
 m.asarray([1, 2]); m.asarray([1.5]); m.asarray(np.ones(3)); m.asarray(True)
 m.asarray(np.float64(2)); m.asarray([1], dtype=m.float32)
 m.from_dlpack(np.arange(6.0).reshape(2, 3)); m.from_numpy(np.arange(6).reshape(2, 3))
@@ -211,8 +215,20 @@ x[mask]; x[rows]; x[mask[:, :, 0]]; x[x > 0.5]; x[rows, 1]; x[rows, [0]]; x[mask
 x[:, [True, False, True]]; x[..., [True, False, True, False]]; x[np.array([1, 0])]; i[mask]
 """.strip(),
     "__gt__": "x > y; 0 < x; np.float64(0) < x",
+    # in place on a copy: PyTorch writes into it, tinydeconv makes a new tensor
+    "__iadd__": "operator.iadd(x * 1, y); operator.iadd(i * 1, 2)",
+    "__iand__": "operator.iand(mask & True, x > 0); operator.iand(i * 1, 3)",
+    "__ifloordiv__": "operator.ifloordiv(i * 1, j)",
+    "__imatmul__": "operator.imatmul(matrix * 1, tall)",
+    "__imod__": "operator.imod(x * 1, y); operator.imod(i * 1, j)",
+    "__imul__": "operator.imul(x * 1, y)",
     "__invert__": "~mask; ~i",
+    "__ior__": "operator.ior(mask & True, x > 0)",
+    "__ipow__": "operator.ipow(p * 1, q)",
+    "__isub__": "operator.isub(x * 1, y)",
     "__iter__": "tuple(x); [r.sum() for r in matrix]",
+    "__itruediv__": "operator.itruediv(x * 1, y)",
+    "__ixor__": "operator.ixor(mask & True, x > 0)",
     "__le__": "x <= y; 0 >= x",
     "__lt__": "x < y; 0 > x",
     "__matmul__": "matrix @ tall; x @ row",
@@ -263,7 +279,14 @@ m.sqrt(zero); m.log(zero); m.where(zero == 0, zero, m.sqrt(zero)); m.sigmoid(spe
 zero / zero; ties / zero; ties % 3; ties // 3 <> (ties // 3).detach(); zero.sum() / flat.sum()
 ties // zero <> (ties // zero).detach(); m.logsumexp(x * 300, 1)
 m.logsumexp(low, 1); m.logsumexp(special[:7], 0); m.softmax(special[:3], 0); m.softmax(low, 1)
-m.relu(special[:8]); abs(special[:8]); m.amax(special[:8]); m.amax(special); m.max(special, 0)
+m.relu(special[:8]); abs(special[:8]); m.amax(special[:8]); m.max(special, 0)
+m.max(special); m.min(special)
+m.maximum(special, special.flip((0,))); m.minimum(special, special.flip((0,)))
+x.sum(()); x.mean(()); x.amax(()); x.amin((), keepdim=True); x.norm(2, ()); mask.all(())
+m.softmax(empty, 0); m.log_softmax(empty, 0); m.softmax(empty, 1); m.logsumexp(empty, 0)
+m.logsumexp(empty, 1); ties % float("inf"); ties % -float("inf"); special % ties[:, :1]
+ties * 1e10 % 3; ties % zero; small == -1; small < 260; small + 300; small * -1; 300 - small
+small.to(m.int8) - 200; small + 2**63 <> small; small >= -1; small & 300; small // 300
 """.strip(),
 )
 

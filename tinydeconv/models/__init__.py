@@ -1,8 +1,10 @@
 """Networks, and weights files that say which network they are of."""
 
 import json
+from itertools import pairwise
 
 import tinydeconv as td
+from tinydeconv.serialize import load_json
 
 from .denoiser import Denoiser
 
@@ -23,19 +25,34 @@ def load(path):
 
     Raises OSError, ValueError or RuntimeError, one sentence, for what is no such file.
     """
-    metadata = td.load_metadata(path)
-    if KEY not in metadata:
+    config, state = load_json(path, KEY), td.load(path)
+    if config is None:
         raise ValueError(
             f"expected a weights file that names its network, as `tinydeconv train` writes it; "
             f"{path} names none"
         )
-    config = json.loads(metadata[KEY])
-    name = config.pop("name")
-    if name not in MODELS:
+    name = config.pop("name", None)
+    if name not in list(MODELS):  # of a list one may ask it about anything
         raise ValueError(f"expected weights of {' or '.join(MODELS)}, {path} has those of {name}")
     try:
+        require_room(config["channels"], state)
         model = MODELS[name](**config)
-    except TypeError:
-        raise ValueError(f"{path} has weights of a {name} of another kind: {config}") from None
-    model.load_state_dict(td.load(path))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{path} has weights of a {name} of another kind: {str(config)[:200]}"
+        ) from None
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise RuntimeError(f"{path} has other weights than it says: {error}") from None
     return model
+
+
+def require_room(channels, state):
+    """A ValueError if a network of these channels has more weights than a file with this state.
+
+    It comes before the network is made: a wrong number must not fill the memory.
+    """
+    least = sum(abs(a * b) for a, b in pairwise([*channels, *channels[-1:]]))
+    if least > sum(x.numel() for x in state.values()):
+        raise ValueError(f"expected at least {least} weights for channels {channels}")

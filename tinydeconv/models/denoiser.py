@@ -19,6 +19,8 @@ class Denoiser(nn.Module):
     """
 
     def __init__(self, channels=(16, 24, 48)):
+        if len(channels) < 2:
+            raise ValueError(f"expected channels of at least two resolutions, got {channels}")
         self.config = {"channels": list(channels)}
         full, *_, coarsest = channels
         pairs = list(pairwise(channels))

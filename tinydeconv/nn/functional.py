@@ -59,8 +59,9 @@ def _for_axes(family):
 
 def _conv(axes):
     def conv(input, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
-        """Convolution (cross-correlation) of (N, C, *spatial) or (C, *spatial) with weight (F, C /
-        groups, *kernel), bias (F,).
+        """Convolution (cross-correlation) of (N, C, *spatial) or (C, *spatial).
+
+        weight: (F, C / groups, *kernel); bias: (F,)
 
         Output size: (size + padding - dilation * (kernel - 1) - 1) // stride + 1. `padding`: an
         int, an int or a (low, high) pair an axis, "valid", or "same" (size / stride, rounded up).
@@ -83,8 +84,9 @@ def _conv_transpose(axes):
         dilation=1,
         output_size=None,
     ):
-        """Transposed convolution of (N, C, *spatial) or (C, *spatial) with weight (C, F / groups,
-        *kernel), bias (F,).
+        """Transposed convolution of (N, C, *spatial) or (C, *spatial).
+
+        weight: (C, F / groups, *kernel); bias: (F,)
 
         Output size: (size - 1) * stride - padding + dilation * (kernel - 1) + 1 + output_padding.
         `output_size` chooses the output_padding; padding="same" means size * stride.
@@ -115,8 +117,9 @@ def _max_pool(axes):
         ceil_mode=False,
         return_indices=False,
     ):
-        """The largest pixel of each window; stride defaults to the kernel. With return_indices also
-        where it was, flat in its image.
+        """The largest pixel of each window; stride defaults to the kernel.
+
+        With return_indices also where it was, flat in its image.
         """
         return ops.max_pool(
             input, axes, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -152,8 +155,9 @@ def _avg_pool(axes):
 
 def _max_unpool(axes):
     def max_unpool(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-        """Each pixel added at its index (from max_pool with return_indices) in an image of zeros:
-        the adjoint of max_pool.
+        """Each pixel added at its index in an image of zeros: the adjoint of max_pool.
+
+        indices: from max_pool with return_indices
         """
         return ops.max_unpool(input, indices, axes, kernel_size, stride, padding, output_size)
 
@@ -168,15 +172,17 @@ max_unpool1d, max_unpool2d, max_unpool3d = _for_axes(_max_unpool)
 
 
 def unfold(input, kernel_size, *, dilation=1, padding=0, stride=1):
-    """Sliding patches as columns: (N, C, *spatial) -> (N, C * prod(kernel), L); an int kernel_size
-    means two axes.
+    """Sliding patches as columns: (N, C, *spatial) -> (N, C * prod(kernel), L).
+
+    An int kernel_size means two axes.
     """
     return ops.unfold(input, kernel_size, dilation, padding, stride)
 
 
 def fold(input, output_size, kernel_size, *, dilation=1, padding=0, stride=1):
-    """Columns added back into an image, the transpose of unfold: (N, C * prod(kernel), L) -> (N, C,
-    *output_size).
+    """Columns added back into an image, the transpose of unfold.
+
+    (N, C * prod(kernel), L) -> (N, C, *output_size)
     """
     return ops.fold(input, output_size, kernel_size, dilation, padding, stride)
 
@@ -214,14 +220,19 @@ def batch_norm(
     momentum=0.1,
     eps=1e-5,
 ):
-    """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *spatial) (Ioffe &
-    Szegedy 2015).
+    """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *spatial).
 
     In training, mean and var are the batch's (var biased) and move the running ones (var unbiased)
-    by `momentum`; otherwise the running ones are used, and needed.
+    by `momentum`; otherwise the running ones are used, and needed (Ioffe & Szegedy 2015).
     """
     if input.ndim < 2:
         raise ValueError(f"batch_norm expects (N, C) or (N, C, *spatial), got shape {input.shape}")
+    for other in (running_mean, running_var, weight, bias):
+        if other is not None and other.dtype != input.dtype:
+            raise TypeError(
+                f"batch_norm expects one dtype, got {input.dtype} with parameters of "
+                f"{other.dtype}: cast the input or the layer with .float() or .double()"
+            )
     dims = (0, *range(2, input.ndim))
     shape = (1, -1, *(1,) * (input.ndim - 2))
     if training:

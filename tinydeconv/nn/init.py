@@ -1,5 +1,7 @@
-"""First values of weights. Each function overwrites a tensor, names end in an underscore as in
-PyTorch; random ones follow td.manual_seed.
+"""First values of weights.
+
+Each function overwrites a tensor, so its name ends in an underscore, as in PyTorch; random ones
+follow td.manual_seed.
 """
 
 from functools import reduce
@@ -89,10 +91,9 @@ def xavier_normal_(tensor, gain=1.0):
 
 
 def bilinear_(tensor):
-    """Makes a transposed convolution with stride (kernel + 1) // 2 interpolate linearly (Long et
-    al. 2015, FCN).
+    """Makes a transposed convolution with stride (kernel + 1) // 2 interpolate linearly.
 
-    Weight (C, C / groups, *kernel): each channel is enlarged by itself.
+    Long et al. 2015 (FCN). Weight (C, C / groups, *kernel): each channel is enlarged by itself.
     """
     return _upsampler(tensor, lambda offset, stride: np.maximum(0, 1 - np.abs(offset) / stride))
 
@@ -109,11 +110,11 @@ def _upsampler(tensor, profile):
 
     The taps that share a phase of the stride add up to 1, so a constant image stays constant.
     """
-    channels, per_group, *kernel = tensor.shape
-    if channels % per_group:
+    if tensor.ndim < 3 or 0 in tensor.shape or tensor.shape[0] % tensor.shape[1]:
         raise ValueError(
             f"expected an upsampler's weight of shape (C, C / groups, *kernel), got {tensor.shape}"
         )
+    channels, per_group, *kernel = tensor.shape
     axes = []
     for k in kernel:
         stride = (k + 1) // 2

@@ -1,5 +1,6 @@
-"""Layers: the functions of nn.functional with their parameters. Arguments, defaults, initial values
-and state names are PyTorch's.
+"""Layers: the functions of nn.functional with their parameters.
+
+Arguments, defaults, first values and state names are PyTorch's.
 """
 
 from collections.abc import Callable
@@ -9,9 +10,18 @@ import numpy as np
 
 from .. import ops
 from ..geometry import ntuple
+from ..ops.shape import axis
 from . import functional as F
 from . import init
 from .module import Buffer, Module, Parameter
+
+
+def _require_positive(**sizes):
+    """An error for a size below 1, which PyTorch leaves for later."""
+    for name, value in sizes.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(hasattr(n, "__index__") and n >= 1 for n in numbers):
+            raise ValueError(f"expected {name} of whole numbers of at least 1, got {value!r}")
 
 
 def _fan_in_uniform(tensor, fan_in):
@@ -23,6 +33,7 @@ class Linear(Module):
     """y = x W^T + b: (*, in_features) -> (*, out_features)."""
 
     def __init__(self, in_features, out_features, bias=True):
+        _require_positive(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = _fan_in_uniform(
             Parameter(np.empty((out_features, in_features), np.float32)), in_features
@@ -49,8 +60,9 @@ class _ConvNd(Module):
     def _set_up(
         self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
     ):
+        _require_positive(in_channels=in_channels, out_channels=out_channels, groups=groups)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if groups < 1 or channels % groups:
+            if channels % groups:
                 raise ValueError(
                     f"groups must divide {name}, got {groups} groups and {channels} channels"
                 )
@@ -58,6 +70,7 @@ class _ConvNd(Module):
         self.kernel_size = ntuple(kernel_size, self.axes, "kernel_size")
         self.stride = ntuple(stride, self.axes, "stride")
         self.dilation = ntuple(dilation, self.axes, "dilation")
+        _require_positive(kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation)
         pairs = not isinstance(padding, int) and any(isinstance(p, (tuple, list)) for p in padding)
         keep = isinstance(padding, str) or pairs
         self.padding = padding if keep else ntuple(padding, self.axes, "padding")
@@ -168,13 +181,12 @@ ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = _for_axes(
 
 
 class _BatchNorm(Module):
-    """Each channel brought to mean 0 and variance 1, then scaled and shifted (Ioffe & Szegedy
-    2015). See F.batch_norm.
-    """
+    """Each channel brought to mean 0 and variance 1, then scaled and shifted. See F.batch_norm."""
 
     dims: tuple
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+        _require_positive(num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
@@ -194,12 +206,10 @@ class _BatchNorm(Module):
                 f"{' or '.join(map(str, self.dims))} dimensions with {self.num_features} channels, "
                 f"got shape {input.shape}"
             )
-        momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.data = self.num_batches_tracked.data + np.int64(1)
-            if momentum is None:  # the plain mean over all batches
-                momentum = 1 / self.num_batches_tracked.item()
-        return F.batch_norm(
+        momentum, count = self.momentum, self.num_batches_tracked if self.training else None
+        if count is not None and momentum is None:  # the plain mean over all batches
+            momentum = 1 / (count.item() + 1)
+        y = F.batch_norm(
             input,
             self.running_mean,
             self.running_var,
@@ -209,6 +219,9 @@ class _BatchNorm(Module):
             momentum,
             self.eps,
         )
+        if count is not None:
+            count.data = count.data + np.int64(1)
+        return y
 
     def extra_repr(self):
         return (
@@ -259,11 +272,12 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """x where positive, a learned slope times x elsewhere (He et al. 2015); one slope, or one a
-    channel
+    """x where positive, a learned slope times x elsewhere, one in all or one a channel (He et al.
+    2015)
     """
 
     def __init__(self, num_parameters=1, init=0.25):
+        _require_positive(num_parameters=num_parameters)
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, init, np.float32))
 
@@ -308,8 +322,15 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input):
-        dim = self.dim % input.ndim
-        return input.reshape(*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :])
+        dim = axis(self.dim, input.ndim)
+        shape = (*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :])
+        try:
+            return input.reshape(shape)
+        except ValueError:
+            raise ValueError(
+                f"Unflatten cannot turn dim {dim} of size {input.shape[dim]} into sizes "
+                f"{self.unflattened_size}: their product must be {input.shape[dim]}"
+            ) from None
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -77,15 +77,11 @@ def transposed_convolution(
     *kernel) and bias (C,).
     """
     x, batched = _batch(x, weight, bias, axes, groups, transposed=True)
+    if isinstance(output_size, (tuple, list)) and len(output_size) in (axes + 1, axes + 2):
+        output_size = output_size[-axes:]  # of a whole shape
+    sizes = x.shape[2:], weight.shape[2:]
     geometry = ConvGeometry.of_transposed(
-        x.shape[2:],
-        weight.shape[2:],
-        stride,
-        padding,
-        dilation,
-        groups,
-        output_padding,
-        output_size,
+        *sizes, stride, padding, dilation, groups, output_padding, output_size
     )
     return _finish(ConvTranspose(geometry)(x, weight), bias, batched)
 

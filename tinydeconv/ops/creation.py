@@ -29,8 +29,8 @@ def asarray(data, dtype=None, device=None, requires_grad=False, copy=False):
             if isinstance(data, (list, tuple))
             else data
         )
-        if dtype is None and found.dtype.kind == "f" and not isinstance(data, np.generic):
-            dtype = FLOAT
+        if dtype is None and found.dtype.kind == "f":
+            dtype = np.result_type(*({d for d in _dtypes(data) if d.kind == "f"} or {FLOAT}))
         data, copy = found, False
     elif not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
@@ -39,6 +39,15 @@ def asarray(data, dtype=None, device=None, requires_grad=False, copy=False):
     if device is not None and device_of(data) != as_device(device):
         data, copy = to_device(data, device), False
     return Tensor(data.copy() if copy else data, requires_grad)
+
+
+def _dtypes(data):
+    """The dtypes inside nested lists: Python's floats are float32, its ints and bools have none."""
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            yield from _dtypes(part)
+    elif type(data) is float or hasattr(data, "dtype"):
+        yield getattr(data, "dtype", FLOAT)
 
 
 def from_numpy(array):
@@ -50,10 +59,20 @@ def from_numpy(array):
 
 def from_dlpack(other):
     """A Tensor that shares the memory of an array of another library (NumPy, PyTorch, CuPy, …)."""
+    if not hasattr(other, "__dlpack_device__"):
+        raise TypeError(f"expected an array that speaks DLPack, got {type(other).__name__}")
     kind, _ = other.__dlpack_device__()
     if kind == 1:  # kDLCPU in dlpack.h
         return Tensor(np.from_dlpack(other))
     return Tensor(import_cupy().from_dlpack(other))
+
+
+def _shape(size):
+    """zeros(2, 3) and zeros((2, 3)) alike, without negative sizes."""
+    size = _sizes(size)
+    if any(n < 0 for n in size):
+        raise ValueError(f"expected sizes that are not negative, got {size}")
+    return size
 
 
 def _make(array, dtype, device, requires_grad):
@@ -80,12 +99,7 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     """A tensor of one value; its dtype, unless given, is that of tensor(fill_value)."""
     value = np.asarray(fill_value)
     dtype = dtype or (FLOAT if value.dtype.kind == "f" else value.dtype)
-    return _make(
-        np.full(_sizes((size,) if isinstance(size, int) else (tuple(size),)), value, dtype),
-        None,
-        device,
-        requires_grad,
-    )
+    return _make(np.full(_shape((size,)), value, dtype), None, device, requires_grad)
 
 
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
@@ -94,30 +108,29 @@ def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False
     floating = any(isinstance(v, (float, np.floating)) for v in (start, end, step))
     if step == 0:
         raise ValueError("arange needs a step other than 0")
-    return _make(
-        np.arange(start, end, step),
-        dtype or (FLOAT if floating else np.int64),
-        device,
-        requires_grad,
-    )
+    dtype = dtype or (FLOAT if floating else np.int64)
+    return _make(np.arange(start, end, step), dtype, device, requires_grad)
 
 
 def linspace(start, end, steps, dtype=None, device=None, requires_grad=False):
     """`steps` evenly spaced numbers from start to end, both included."""
+    (steps,) = _shape((steps,))
     return _make(np.linspace(start, end, steps), dtype or FLOAT, device, requires_grad)
 
 
 def rand(*size, dtype=None, device=None, requires_grad=False):
     """Uniform in [0, 1)."""
     dtype = _floating("rand", dtype)
-    drawn = generator().random(_sizes(size), np.float64 if dtype == np.float64 else np.float32)
+    drawn = generator().random(_shape(size), np.float64 if dtype == np.float64 else np.float32)
+    if dtype == np.float16:
+        drawn = np.floor(drawn * 2**11) / 2**11  # its steps below 1, so that none rounds up to 1
     return _make(drawn, dtype, device, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False):
     """Normal with mean 0 and variance 1; a seed gives the same numbers, rounded, in every dtype."""
     dtype = _floating("randn", dtype)
-    return _make(generator().standard_normal(_sizes(size)), dtype, device, requires_grad)
+    return _make(generator().standard_normal(_shape(size)), dtype, device, requires_grad)
 
 
 def randint(low, high=None, size=None, dtype=None, device=None, requires_grad=False):
@@ -130,9 +143,14 @@ def randint(low, high=None, size=None, dtype=None, device=None, requires_grad=Fa
         raise TypeError(f"randint needs a size like (2, 3) as its last argument, got {size!r}")
     if low >= high:
         raise ValueError(f"randint needs low < high, got {low} and {high}")
-    return _make(
-        generator().integers(low, high, tuple(size)), dtype or np.int64, device, requires_grad
-    )
+    dtype = np.dtype(dtype or np.int64)
+    if dtype.kind in "biu":
+        least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if low < least or high - 1 > most:
+            raise ValueError(
+                f"{dtype} holds {least} to {most}, but randint was asked for {low} to {high - 1}"
+            )
+    return _make(generator().integers(low, high, _shape((size,))), dtype, device, requires_grad)
 
 
 def _like(function, doc):

@@ -7,7 +7,7 @@ import operator
 from ..backend import array_module
 from ..engine import Op
 from ..tensor import Tensor
-from .promotion import as_floating, as_tensor, astype, promote, result_type
+from .promotion import as_floating, as_tensor, astype, must_be_tensor, promote, result_type
 
 # ---------------------------------------------------------------- arithmetic
 
@@ -70,9 +70,8 @@ class Pow(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        return a ** (
-            b.item() if b.ndim == 0 else b
-        )  # NumPy squares and roots fast for a plain number
+        # NumPy squares and takes roots fast when the exponent is a plain number.
+        return a ** (b if b.ndim else b.item())
 
     def backward(self, g, y, a, b, needs):
         ga = gb = None
@@ -271,8 +270,8 @@ class Maximum(Op):
 
     def backward(self, g, y, a, b, needs):
         first, second = (a > b, b > a) if self.pick == "maximum" else (a < b, b < a)
-        half = where(a == b, g / 2, 0)
-        return where(first, g, half), where(second, g, half)
+        shared = where(a == b, g / 2, g)  # beside a NaN neither wins, and each gets the whole
+        return where(second, 0, shared), where(first, 0, shared)
 
 
 class Minimum(Maximum):
@@ -305,12 +304,33 @@ class FloorDivide(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        if b.dtype.kind != "f" and not b.all():
-            raise ZeroDivisionError("integer division by zero: cast with .float() to get infinity")
-        return a // b
+        return a // _divisor(b)
 
     def backward(self, g, y, a, b, needs):
         return None
+
+
+class Remainder(Op):
+    """a - floor(a / b) * b with the sign of b, exact however large the quotient is."""
+
+    keeps = ("inputs",)
+    broadcasts = True
+
+    def forward(self, a, b):
+        if b.dtype.kind != "f":
+            return a % _divisor(b)
+        xp = array_module(a)
+        rest = xp.fmod(a, b)  # exact, with the sign of a; CuPy's remainder rounds the quotient
+        return xp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+
+    def backward(self, g, y, a, b, needs):
+        return g, -g * floor_divide(a, b) if needs[1] else None
+
+
+def _divisor(b):
+    if b.dtype.kind != "f" and not b.all():
+        raise ZeroDivisionError("integer division by zero: cast with .float() to get infinity")
+    return b
 
 
 # ---------------------------------------------------------------- the functions that people call
@@ -339,7 +359,7 @@ def floor_divide(a, b):
 
 def remainder(a, b):
     """a - floor(a / b) * b, with the sign of b, as Python's %."""
-    return a - floor_divide(a, b) * b
+    return Remainder()(*promote(a, b))
 
 
 def pow(a, b):
@@ -419,7 +439,7 @@ def minimum(a, b):
 
 def where(condition, a, b):
     """a where the boolean tensor `condition` is true, b elsewhere."""
-    if condition.dtype.kind != "b":
+    if must_be_tensor("condition", condition).dtype.kind != "b":
         raise TypeError(
             f"expected a boolean condition, got {condition.dtype}: compare first, as in x > 0"
         )

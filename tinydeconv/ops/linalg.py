@@ -5,8 +5,8 @@ from math import prod
 
 from ..backend import array_module
 from ..engine import Op
-from ..tensor import Tensor
 from .elementwise import mul
+from .promotion import must_be_tensor
 from .reduction import sum
 from .shape import Gather, permute, reshape, squeeze, transpose, unsqueeze
 
@@ -31,11 +31,8 @@ def matmul(a, b):
     """The matrix product with PyTorch's rules: vectors gain an axis and lose it again, the axes in
     front broadcast.
     """
-    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
-        raise TypeError(
-            f"matmul needs two tensors, got {type(a).__name__} and {type(b).__name__}; use "
-            "td.tensor(...)"
-        )
+    for operand in (a, b):
+        must_be_tensor("an operand of matmul", operand)
     if a.dtype != b.dtype:
         raise TypeError(
             f"matmul needs tensors of one dtype, got {a.dtype} and {b.dtype}; cast one, as in "
@@ -50,12 +47,10 @@ def matmul(a, b):
         return squeeze(matmul(unsqueeze(a, 0), b), -2 if b.ndim > 1 else 0)
     if b.ndim == 1:
         return squeeze(matmul(a, unsqueeze(b, 1)), -1)
-    if (
-        a.ndim > 2 and b.ndim == 2
-    ):  # one product of tall matrices instead of a stack whose weight gradients must be added up
-        return reshape(
-            MatMul()(reshape(a, prod(a.shape[:-1]), a.shape[-1]), b), *a.shape[:-1], b.shape[-1]
-        )
+    if a.ndim > 2 and b.ndim == 2:
+        # One product of tall matrices, not a stack whose weight gradients must be added up.
+        tall = reshape(a, prod(a.shape[:-1]), a.shape[-1])
+        return reshape(MatMul()(tall, b), *a.shape[:-1], b.shape[-1])
     return MatMul()(a, b)
 
 
@@ -111,13 +106,15 @@ def _parse(equation, operands):
         )
     sizes: dict[str, int] = {}
     for i, (term, x) in enumerate(zip(terms, operands, strict=True)):
+        own = dict(zip(term, x.shape, strict=True))  # inside one operand nothing broadcasts
         for letter, n in zip(term, x.shape, strict=True):
-            if n != sizes.setdefault(letter, n) and 1 not in (n, sizes[letter]):
+            known = own[letter] if n != own[letter] else sizes.setdefault(letter, n)
+            if n != known and (n != own[letter] or 1 not in (n, known)):
                 raise ValueError(
-                    f"einsum {equation!r}: {letter!r} is {sizes[letter]} before and {n} in operand "
-                    f"{i} of shape {x.shape}"
+                    f"einsum {equation!r}: {letter!r} is {known} and also {n}, in operand {i} of "
+                    f"shape {x.shape}"
                 )
-            sizes[letter] = max(n, sizes[letter])
+            sizes[letter] = max(n, known)
     return terms, output
 
 

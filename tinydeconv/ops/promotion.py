@@ -97,12 +97,23 @@ def _wider(a, b):
     return np.promote_types(a, b)
 
 
-def as_tensor(value, like, dtype=None):
-    """A Tensor from an operand: itself, or a constant beside `like`."""
+def must_be_tensor(name, value):
+    """The value itself, if it is a Tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"expected {name} to be a Tensor, got {type(value).__name__}: use td.tensor(...)"
+        )
+    return value
+
+
+def as_tensor(value, like, dtype):
+    """A Tensor from an operand: itself, or a constant beside `like`; too large integers wrap
+    around, as in PyTorch.
+    """
     if isinstance(value, Tensor):
         return value
-    xp = array_module(like.data)
-    return Tensor(xp.asarray(value, dtype=dtype))
+    with np.errstate(over="ignore"):  # a floating one becomes infinite
+        return Tensor(array_module(like.data).asarray(value).astype(dtype))
 
 
 def promote(*operands, floating=False):

@@ -9,8 +9,8 @@ from ..backend import array_module
 from ..engine import Op
 from ..tensor import Tensor
 from .elementwise import exp, log, maximum, minimum, sqrt, where
-from .promotion import as_floating, astype
-from .shape import BroadcastTo, Reshape, axes, axis, gather, squeeze
+from .promotion import FLOAT, as_floating, astype
+from .shape import BroadcastTo, Reshape, add_up, axes, axis, gather, squeeze
 
 ValuesAndIndices = namedtuple("ValuesAndIndices", "values indices")
 
@@ -24,7 +24,7 @@ class Sum(Op):
         self.axes, self.keepdim = axes, keepdim
 
     def forward(self, x):
-        return x.sum(axis=self.axes, keepdims=self.keepdim) if self.axes else x.copy()
+        return add_up(x, self.axes, self.keepdim) if self.axes else x.copy()
 
     def backward(self, g, y, x, needs):
         kept = tuple(1 if d in self.axes else n for d, n in enumerate(x.shape))
@@ -32,7 +32,9 @@ class Sum(Op):
 
 
 class Amax(Op):
-    """The largest element over some axes, kept as size 1; equal ones share the gradient evenly."""
+    """The largest element over some axes, kept as size 1; equal ones share the gradient evenly,
+    and NaNs count as the largest.
+    """
 
     pick = "max"
 
@@ -43,7 +45,7 @@ class Amax(Op):
         return getattr(x, self.pick)(axis=self.axes, keepdims=True)
 
     def backward(self, g, y, x, needs):
-        largest = astype(x == y, g.dtype)
+        largest = astype((x == y) | (x != x), g.dtype)
         return g * largest / sum(largest, self.axes, keepdim=True)
 
 
@@ -60,8 +62,7 @@ class Softmax(Op):
         self.axis = axis
 
     def forward(self, x):
-        xp = array_module(x)
-        e = xp.exp(x - x.max(axis=self.axis, keepdims=True))
+        e = array_module(x).exp(_shifted(x, self.axis))
         return e / e.sum(axis=self.axis, keepdims=True)
 
     def backward(self, g, y, x, needs):
@@ -78,20 +79,27 @@ class LogSoftmax(Op):
 
     def forward(self, x):
         xp = array_module(x)
-        shifted = x - x.max(axis=self.axis, keepdims=True)
+        shifted = _shifted(x, self.axis)
         return shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
 
     def backward(self, g, y, x, needs):
         return g - exp(y) * sum(g, self.axis, keepdim=True)
 
 
+def _shifted(x, axis):
+    """Moved so that the largest is 0 along the axis and exp does not overflow."""
+    return x - x.max(axis=axis, keepdims=True) if x.size else x
+
+
+def _over(dim, ndim):
+    """The axes to reduce; an empty `dim` means all of them, too."""
+    return axes(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
+
+
 def _dropped(kept, dims, keepdim):
     """A result with its reduced axes of size 1 kept or dropped."""
-    return (
-        kept
-        if keepdim
-        else Reshape(tuple(n for d, n in enumerate(kept.shape) if d not in dims))(kept)
-    )
+    shape = tuple(n for d, n in enumerate(kept.shape) if d not in dims)
+    return kept if keepdim else Reshape(shape)(kept)
 
 
 def _nonempty(what, x, dims):
@@ -103,7 +111,7 @@ def sum(x, dim=None, keepdim=False, dtype=None):
     """The sum; of integers and booleans it is an int64."""
     if dtype is not None or x.dtype.kind != "f":
         x = astype(x, np.int64 if dtype is None else dtype)
-    return Sum(axes(dim, x.ndim), keepdim)(x)
+    return Sum(_over(dim, x.ndim), keepdim)(x)
 
 
 def mean(x, dim=None, keepdim=False, dtype=None):
@@ -112,7 +120,8 @@ def mean(x, dim=None, keepdim=False, dtype=None):
         x = astype(x, dtype)
     if x.dtype.kind != "f":
         raise TypeError(f"mean needs a floating tensor, got {x.dtype}: use .float().mean()")
-    return sum(x, dim, keepdim) / prod(x.shape[d] for d in axes(dim, x.ndim))
+    wide = astype(x, np.promote_types(x.dtype, FLOAT))  # a sum in float16 could be infinite
+    return astype(sum(wide, dim, keepdim) / prod(x.shape[d] for d in _over(dim, x.ndim)), x.dtype)
 
 
 def var(x, dim=None, *, correction=1, keepdim=False):
@@ -120,7 +129,7 @@ def var(x, dim=None, *, correction=1, keepdim=False):
     `correction`.
     """
     x = as_floating(x)
-    dims = axes(dim, x.ndim)
+    dims = _over(dim, x.ndim)
     centred = x - mean(x, dims, keepdim=True)
     freedom = prod(x.shape[d] for d in dims) - correction
     return sum(centred * centred, dims, keepdim) / float(freedom if freedom > 0 else 0)
@@ -155,7 +164,7 @@ def _root(x):
 
 def amax(x, dim=None, keepdim=False, _op=Amax):
     """The largest elements; equal ones share the gradient evenly."""
-    dims = axes(dim, x.ndim)
+    dims = _over(dim, x.ndim)
     _nonempty("a largest or smallest element", x, dims)
     return _dropped(_op(dims)(x), dims, keepdim)
 
@@ -225,10 +234,12 @@ def any(x, dim=None, keepdim=False):
 def logsumexp(x, dim, keepdim=False):
     """log(sum(exp(x))) without overflow."""
     x = as_floating(x)
+    if not x.numel():
+        return log(sum(exp(x), dim, keepdim))
     largest = amax(x, dim, keepdim=True).detach()
     largest = where(abs(largest) == float("inf"), 0, largest)
     result = log(sum(exp(x - largest), dim, keepdim=True)) + largest
-    return _dropped(result, axes(dim, x.ndim), keepdim)
+    return _dropped(result, _over(dim, x.ndim), keepdim)
 
 
 def softmax(x, dim):

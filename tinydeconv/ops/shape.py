@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import array_module, is_array
 from ..engine import Op
 from ..tensor import Tensor
-from .promotion import promote
+from .promotion import FLOAT, must_be_tensor, promote
 
 # ---------------------------------------------------------------- the ops
 
@@ -70,10 +70,16 @@ class SumTo(Op):
         new = x.ndim - len(self.shape)
         repeated = (new + i for i, n in enumerate(self.shape) if n == 1 and x.shape[new + i] != 1)
         added = (*range(new), *repeated)
-        return (x.sum(axis=added, keepdims=True) if added else x.copy()).reshape(self.shape)
+        return (add_up(x, added, True) if added else x.copy()).reshape(self.shape)
 
     def backward(self, g, y, x, needs):
         return BroadcastTo(x.shape)(g)
+
+
+def add_up(array, axes, keepdims):
+    """The sum of an array in its own dtype; float16 is added up in float32, as in PyTorch."""
+    wide = np.promote_types(array.dtype, FLOAT) if array.dtype.kind == "f" else None
+    return array.sum(axes, wide, keepdims=keepdims).astype(array.dtype, copy=False)
 
 
 class Slice(Op):
@@ -302,7 +308,7 @@ def gather(x, dim, index):
     dimensions as x.
     """
     dim = axis(dim, x.ndim)
-    if index.dtype.kind not in "iu":
+    if must_be_tensor("index", index).dtype.kind not in "iu":
         raise TypeError(f"gather needs an integer index, got {index.dtype}")
     if index.ndim != x.ndim or any(
         n > m for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim

@@ -10,6 +10,7 @@ from ..geometry import ConvGeometry, ntuple
 from ..kernels import reference as kernels
 from ..tensor import Tensor
 from .conv import ConvOp
+from .promotion import must_be_tensor
 from .reduction import sum
 from .shape import Gather, Scatter, reshape, squeeze, unsqueeze
 
@@ -98,6 +99,11 @@ def max_pool(
     """
     x, batched = _batch(x, axes)
     geometry = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode)
+    if not kernels.window_sizes(geometry, include_padding=False).all():
+        raise ValueError(
+            f"a window of the pooling holds padding alone: image {geometry.big}, kernel "
+            f"{geometry.kernel}, dilation {geometry.dilation} and padding {padding}"
+        )
     indices = Tensor(kernels.max_pool_indices(x.data, geometry))
     y = Gather(_flat(indices, prod(geometry.big)))(x)
     if not batched:
@@ -159,9 +165,7 @@ def avg_pool(
 
 
 def _batch(x, axes):
-    if not isinstance(x, Tensor):
-        raise TypeError(f"expected a Tensor, got {type(x).__name__}: use td.tensor(...)")
-    if x.ndim not in (axes + 1, axes + 2):
+    if must_be_tensor("the input", x).ndim not in (axes + 1, axes + 2):
         raise ValueError(
             f"pooling over {axes} axes expects (N, C, *spatial) or (C, *spatial), got shape "
             f"{x.shape}"

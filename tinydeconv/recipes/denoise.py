@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,22 @@ class Settings:
     epoch: int = 500  # batches
     max_lr: float = 5e-3
 
+    def __post_init__(self):
+        sizes = (self.steps, self.batch_size, self.crop, self.epoch, *self.channels)
+        whole = all(isinstance(n, int) for n in (*sizes, self.seed))
+        if not (whole and min(sizes) >= 1 and self.seed >= 0 and 0 < self.max_lr < inf):
+            raise ValueError(f"expected positive numbers, whole but for max_lr, got {self}")
+
 
 def start(folder, settings):
     """A Training from random weights, whose files go into the folder."""
     path = Path(folder) / "checkpoint.safetensors"
+    if path.exists():
+        there = resume(folder)
+        raise FileExistsError(
+            f"{folder} has a training after {there.step} of {there.steps} steps: go on with "
+            "--resume, or choose another --out"
+        )
     training = _training(path, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     return training
@@ -50,11 +63,15 @@ def resume(folder):
     path = Path(folder) / "checkpoint.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"nothing to go on with: no {path}; start without --resume")
+    told = read_settings(path)
     try:
-        settings = Settings(**read_settings(path))
-    except TypeError:
-        raise ValueError(f"expected the checkpoint of a denoiser, {path} is another's") from None
-    training = _training(path, settings)
+        settings = Settings(**told)
+        models.require_room(settings.channels, td.load(path))
+        training = _training(path, settings)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"expected the checkpoint of a denoiser, {path} has other settings: {str(told)[:200]}"
+        ) from None
     training.load()
     return training
 
