@@ -381,6 +381,7 @@ BAD = {
     "resume with new steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
     "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
     "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
+    "plot without a picture's ending": ("gradcheck exp --plot curve", ["--plot", ".png", "curve"]),
     "plot into a missing folder": ("gradcheck exp --plot no/curve.png", ["no", "does not exist"]),
 }
 BAD |= {f"weights {name}": (denoise(weights=name), [name]) for name in ODD_MODELS}

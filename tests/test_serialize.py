@@ -242,3 +242,11 @@ def test_a_file_has_the_permissions_of_any_other(tmp_path):
     (tmp_path / "plain").write_bytes(b"x")
     modes = {os.stat(tmp_path / name).st_mode for name in ("ours", "plain")}
     assert len(modes) == 1
+
+
+def test_what_is_no_state_dict(tmp_path):
+    with refused(TypeError, "Linear", "model.state_dict()"):
+        td.save(nn.Linear(1, 1), tmp_path / "w")
+    with refused(TypeError, "'step'", "int", "metadata"):
+        td.save({"x": td.ones(1), "step": 3}, tmp_path / "w")
+    assert os.listdir(tmp_path) == []

@@ -55,7 +55,7 @@ def test_panel(tmp_path, drawn):
                 assert second == name
             else:
                 quality = psnr(images["clean"], pixels), ssim(images["clean"], pixels, 1)
-                assert second == "{:.2f} dB, SSIM {:.3f}".format(*quality)
+                assert second == "PSNR {:.2f} dB, SSIM {:.3f}".format(*quality)
     assert not axes[2, 2].images  # the second photograph has one picture fewer
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from .backend import to_numpy
+from .backend import is_array, to_numpy
 from .tensor import Tensor
 
 
@@ -22,8 +22,16 @@ def save(state, path, metadata=None):
     The file appears whole or not at all. Equal tensors give equal bytes; so does metadata of one
     key, while several keys come in any order.
     """
+    if not isinstance(state, dict):
+        found = type(state).__name__
+        raise TypeError(f"expected {{name: Tensor}}, got {found}: pass model.state_dict()")
     arrays = {}
     for name, value in state.items():
+        if not isinstance(value, Tensor) and not is_array(value):
+            raise TypeError(
+                f"expected {{name: Tensor}}, but {name!r} is of type {type(value).__name__}: the "
+                "file holds a flat dict of tensors; numbers and settings go into metadata"
+            )
         array = to_numpy(value.data if isinstance(value, Tensor) else value)
         arrays[name] = np.asarray(array, order="C")  # the format holds no strides
     write_atomically(path, to_bytes(arrays, metadata))

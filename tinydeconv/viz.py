@@ -42,7 +42,7 @@ def _draw_photograph(axes, name, images, top, left, side):
     clean = next(iter(images.values()))
     for column, (label, image) in enumerate(images.items()):
         whole, part = axes[:, column]
-        quality = f"{psnr(clean, image):.2f} dB, SSIM {ssim(clean, image, 1):.3f}"
+        quality = f"PSNR {psnr(clean, image):.2f} dB, SSIM {ssim(clean, image, 1):.3f}"
         whole.set_title(f"{label}\n{quality if column else name}", fontsize=9)
         whole.imshow(image, cmap="gray", vmin=0, vmax=1)
         whole.add_patch(rectangle((left, top), side, side, fill=False, edgecolor=MARK))

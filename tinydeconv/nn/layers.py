@@ -102,6 +102,12 @@ class _ConvNd(Module):
 
 
 class _Conv(_ConvNd):
+    """Convolution with weights (out_channels, in_channels / groups, *kernel_size).
+
+    (N, in_channels, *spatial) -> (N, out_channels, *spatial / stride), also without N. `padding`:
+    an int, one an axis, a (low, high) pair an axis, "valid" or "same".
+    """
+
     def __init__(
         self,
         in_channels,
@@ -131,6 +137,12 @@ class _Conv(_ConvNd):
 
 
 class _ConvTranspose(_ConvNd):
+    """Transposed convolution with weights (in_channels, out_channels / groups, *kernel_size).
+
+    (N, in_channels, *spatial) -> (N, out_channels, *spatial * stride), also without N. The stride
+    of a convolution forgets sizes; `output_padding`, or layer(x, output_size=...), chooses one.
+    """
+
     transposed = True
 
     def __init__(
@@ -168,7 +180,7 @@ class _ConvTranspose(_ConvNd):
 def _for_axes(base, name, function):
     """The layer class for 1, 2 and 3 axes."""
     for axes in (1, 2, 3):
-        doc = f"See F.{function}{axes}d."
+        doc = f"{base.__doc__.rstrip()}\n\n    Spatial axes: {axes}. See F.{function}{axes}d.\n    "
         yield type(
             f"{name}{axes}d", (base,), {"axes": axes, "__doc__": doc, "__module__": __name__}
         )
@@ -351,6 +363,8 @@ class _Pool(Module):
 
 
 class _MaxPool(_Pool):
+    """The largest pixel of each window, and with return_indices where it was."""
+
     def __init__(
         self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False
     ):
@@ -376,6 +390,8 @@ class _MaxPool(_Pool):
 
 
 class _AvgPool(_Pool):
+    """The mean of each window."""
+
     def __init__(
         self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
     ):
@@ -395,6 +411,8 @@ class _AvgPool(_Pool):
 
 
 class _MaxUnpool(_Pool):
+    """Pixels put back where max-pooling found them: layer(x, indices), zeros elsewhere."""
+
     def __init__(self, kernel_size, stride=None, padding=0):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 

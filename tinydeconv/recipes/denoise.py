@@ -19,6 +19,7 @@ from tinydeconv.recipes.classical import METHODS
 from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, read_settings
 
+FIRST = "chelsea"  # the training photograph of the first picture
 NOISE_SEED = 0  # of the noise on every photograph in a picture or a table
 FIRST_PICTURE = 200  # steps, some five seconds
 ZOOM = {"camera": (80, 195, 100), "astronaut": (70, 175, 100), "chelsea": (80, 120, 100)}
@@ -101,8 +102,8 @@ def train(training):
     folder, model = training.path.parent, training.model
 
     def first_picture():
-        viz.denoise_panel(folder / "first.png", {"chelsea": _results(model, "chelsea", {})}, ZOOM)
-        tqdm.write(f"a first picture, after {training.step} steps: {folder / 'first.png'}")
+        viz.denoise_panel(folder / "first.png", {FIRST: _results(model, FIRST, {})}, ZOOM)
+        tqdm.write(f"a first picture, after step {training.step}: {folder / 'first.png'}")
 
     training.run(stages={min(FIRST_PICTURE, training.steps): first_picture})
     models.save(model, folder / "weights.safetensors")
