@@ -126,7 +126,7 @@ def test_another_process_ends_with_the_same_bits(tmp_path):
 def test_a_stop_is_saved_and_gone_on_from(number, tmp_path):
     run, handler = training(tmp_path), signal.getsignal(number)
     with pytest.raises(Stopped) as caught:
-        run.run(stages={9: lambda: os.kill(os.getpid(), number)})
+        run.run(stages={9: lambda: signal.raise_signal(number)})
     assert caught.value.signal == number and isinstance(caught.value, KeyboardInterrupt)
     assert str(caught.value) == f"stopped after step 9 of {STEPS}, saved in {run.path}"
     assert signal.getsignal(number) is handler
@@ -144,8 +144,8 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
 
     def impatient(model, *batch):
         if run.step == 9:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # at once in this thread, where os.kill may be late
+            signal.raise_signal(signal.SIGINT)
         return loss(model, *batch)
 
     run.loss = impatient
