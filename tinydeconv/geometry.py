@@ -38,7 +38,7 @@ class ConvGeometry:
         starts inside the image or its low padding.
         """
         big, kernel, stride, dilation = _steps(big, kernel, stride, dilation)
-        _positive("groups", (groups,))
+        positive("groups", (groups,))
         if padding == "same":
             lacking = [
                 max(0, (-(-n // s) - 1) * s + span - n)
@@ -81,7 +81,7 @@ class ConvGeometry:
         forgot; it adds no zeros. `padding` as in of_conv; "same" means big = small * stride.
         """
         small, kernel, stride, dilation = _steps(small, kernel, stride, dilation)
-        _positive("groups", (groups,))
+        positive("groups", (groups,))
         axes, spans = len(small), _spans(kernel, dilation)
         extra = ntuple(output_padding, axes, "output_padding")
         if padding == "same":
@@ -167,7 +167,7 @@ def check_conv(x, weight, bias, groups, transposed=False):
     side.
     """
     kind = "a transposed convolution" if transposed else "a convolution"
-    _positive("groups", (groups,))
+    positive("groups", (groups,))
     if len(x) != len(weight):
         raise ValueError(
             f"{kind} over {len(weight) - 2} axes expects an input of {len(weight)} axes (N, C, "
@@ -212,7 +212,7 @@ def _steps(size, kernel, stride, dilation):
     stride = ntuple(stride, len(size), "stride")
     dilation = ntuple(dilation, len(size), "dilation")
     for name, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
-        _positive(name, values)
+        positive(name, values)
     return size, kernel, stride, dilation
 
 
@@ -244,11 +244,11 @@ def _pairs(padding, axes):
     return pairs
 
 
-def _positive(name, values):
+def positive(name, values):
+    """Refuses what is not a whole number of at least 1."""
     if not all(_is_int(v) and v > 0 for v in values):
-        raise ValueError(
-            f"{name} must be positive, got {values[0] if len(values) == 1 else values}"
-        )
+        found = values[0] if len(values) == 1 else values
+        raise ValueError(f"{name} must be positive, a whole number of at least 1, got {found}")
 
 
 def _is_int(value):

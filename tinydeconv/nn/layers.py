@@ -9,19 +9,11 @@ from math import prod, sqrt
 import numpy as np
 
 from .. import ops
-from ..geometry import ntuple
+from ..geometry import ntuple, positive
 from ..ops.shape import axis
 from . import functional as F
 from . import init
 from .module import Buffer, Module, Parameter
-
-
-def _require_positive(**sizes):
-    """An error for a size below 1, which PyTorch leaves for later."""
-    for name, value in sizes.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(hasattr(n, "__index__") and n >= 1 for n in numbers):
-            raise ValueError(f"expected {name} of whole numbers of at least 1, got {value!r}")
 
 
 def _fan_in_uniform(tensor, fan_in):
@@ -33,7 +25,8 @@ class Linear(Module):
     """y = x W^T + b: (*, in_features) -> (*, out_features)."""
 
     def __init__(self, in_features, out_features, bias=True):
-        _require_positive(in_features=in_features, out_features=out_features)
+        positive("in_features", (in_features,))
+        positive("out_features", (out_features,))
         self.in_features, self.out_features = in_features, out_features
         self.weight = _fan_in_uniform(
             Parameter(np.empty((out_features, in_features), np.float32)), in_features
@@ -60,7 +53,9 @@ class _ConvNd(Module):
     def _set_up(
         self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
     ):
-        _require_positive(in_channels=in_channels, out_channels=out_channels, groups=groups)
+        positive("in_channels", (in_channels,))
+        positive("out_channels", (out_channels,))
+        positive("groups", (groups,))
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise ValueError(
@@ -70,10 +65,9 @@ class _ConvNd(Module):
         self.kernel_size = ntuple(kernel_size, self.axes, "kernel_size")
         self.stride = ntuple(stride, self.axes, "stride")
         self.dilation = ntuple(dilation, self.axes, "dilation")
-        _require_positive(kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation)
-        pairs = not isinstance(padding, int) and any(isinstance(p, (tuple, list)) for p in padding)
-        keep = isinstance(padding, str) or pairs
-        self.padding = padding if keep else ntuple(padding, self.axes, "padding")
+        for name in ("kernel_size", "stride", "dilation"):
+            positive(name, getattr(self, name))
+        self.padding = (padding,) * self.axes if isinstance(padding, int) else padding
         first, second = (
             (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         )
@@ -198,7 +192,7 @@ class _BatchNorm(Module):
     dims: tuple
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
-        _require_positive(num_features=num_features)
+        positive("num_features", (num_features,))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
@@ -289,7 +283,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters=1, init=0.25):
-        _require_positive(num_parameters=num_parameters)
+        positive("num_parameters", (num_parameters,))
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, init, np.float32))
 
