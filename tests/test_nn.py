@@ -7,6 +7,7 @@ import math
 import naive
 import numpy as np
 import pytest
+from constructed import CONSTRUCTED
 from refusals import refused
 
 import tinydeconv as td
@@ -296,31 +297,6 @@ ALL_LAYERS = {
     if inspect.isclass(cls) and issubclass(cls, Module)
     and cls not in (Module, nn.Sequential, nn.ModuleList)
 }  # fmt: skip
-CONSTRUCTED = [
-    "Linear(2, 3)", "Linear(2, 3, bias=False)", "ReLU()", "LeakyReLU()", "LeakyReLU(0.3)",
-    "PReLU()",
-    "PReLU(num_parameters=4)", "Sigmoid()", "Tanh()", "Flatten()", "Flatten(0, -2)",
-    "Unflatten(1, (2, 3))", "Unflatten(-1, [2, -1])", "MSELoss()", "MSELoss(reduction='sum')",
-    "L1Loss('none')", "CrossEntropyLoss()", "CrossEntropyLoss('sum')", "BCEWithLogitsLoss('sum')",
-]  # fmt: skip
-for a in (1, 2, 3):
-    CONSTRUCTED += [
-        f"Conv{a}d(2, 4, 3)",
-        f"Conv{a}d(4, 8, {(3, 2, 1)[:a]}, 2, 1, 2, 4, False)",
-        f"Conv{a}d(2, 4, 3, padding='same')",
-        f"Conv{a}d(2, 4, 3, padding={((1, 0), (0, 2), (1, 1))[:a]})",
-        f"ConvTranspose{a}d(2, 4, 3)",
-        f"ConvTranspose{a}d(4, 8, {(3, 2, 1)[:a]}, 2, 1, 1, 4, False, 2)",
-        f"ConvTranspose{a}d(2, 4, 3, 2, output_padding={(1, 0, 1)[:a]})",
-        f"BatchNorm{a}d(3)",
-        f"BatchNorm{a}d(3, eps=0.01, momentum=None, affine=False, track_running_stats=False)",
-        f"MaxPool{a}d(2)",
-        f"MaxPool{a}d({(3, 2, 1)[:a]}, 2, 1, 2, True, True)",
-        f"AvgPool{a}d(2)",
-        f"AvgPool{a}d(3, {(2, 1, 2)[:a]}, 1, True, False)",
-        f"MaxUnpool{a}d(2)",
-        f"MaxUnpool{a}d(3, stride=2, padding=1)",
-    ]
 
 
 def attributes(layer):

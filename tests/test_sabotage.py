@@ -6,6 +6,7 @@ Each row of the tables replaces one piece of text in one function of the package
 
 import importlib
 import inspect
+import sys
 import textwrap
 import warnings
 from types import SimpleNamespace
@@ -36,6 +37,10 @@ def sabotage(monkeypatch, target, old, new):
     space = {}
     exec(source.replace(old, new), function.__globals__, space)  # noqa: S102
     monkeypatch.setattr(owner, name, space[name])
+    if not outer:  # the other pages and the public faces that have it by name
+        for page in [m for n, m in sys.modules.items() if n.startswith("tinydeconv.")]:
+            if vars(page).get(name) is function:
+                monkeypatch.setattr(page, name, space[name])
 
 
 def draw(*shape, seed=0):
@@ -225,11 +230,11 @@ FIRST = [
     ("ops.shape:Permute.backward", "tuple(self.dims.index(i) for i in range(len(self.dims)))", "self.dims", "moves", first_order),
     ("ops.shape:Cat.backward", "split(g, ", "split(g * 2, ", "cat", first_order),
     ("ops.shape:Scatter.forward", "sums.astype(x.dtype)", "sums", "index", dtype),
-    ("nn.functional:batch_norm", "mean = input.mean(dims, keepdim=True)", "mean = input.mean(dims, keepdim=True).detach()", "batch_norm", first_order),
-    ("nn.functional:batch_norm", "(var + eps).sqrt()", "(var + eps).sqrt().detach()", "batch_norm", first_order),
-    ("nn.functional:prelu", "weight * input", "weight.detach() * input", "prelu", first_order),
-    ("nn.functional:cross_entropy", "-picked", "picked", "cross_entropy", forward),
-    ("nn.functional:binary_cross_entropy_with_logits", "- input * target", "- target", "bce", forward),
+    ("nn.normalization:batch_norm", "mean = input.mean(dims, keepdim=True)", "mean = input.mean(dims, keepdim=True).detach()", "batch_norm", first_order),
+    ("nn.normalization:batch_norm", "(var + eps).sqrt()", "(var + eps).sqrt().detach()", "batch_norm", first_order),
+    ("nn.activations:prelu", "weight * input", "weight.detach() * input", "prelu", first_order),
+    ("nn.losses:cross_entropy", "-picked", "picked", "cross_entropy", forward),
+    ("nn.losses:binary_cross_entropy_with_logits", "- input * target", "- target", "bce", forward),
     ("optim:Adam.update", " / correction1", "", None, optimiser),
     ("engine:Node.pull", "cell[0] != count", "False", None, stale),
     ("engine:Node.release", "self.inputs = self.output = self.versions = None", "pass", None, lets_go),

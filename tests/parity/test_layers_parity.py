@@ -2,95 +2,19 @@
 
 import inspect
 
+import cases  # noqa: F401 -- fills the tables
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from both import agree, array, numbers, same, spread
+from both import agree, array, numbers, same
+from registry import LAYERS, Call
 
 import tinydeconv as td
 from tinydeconv import nn
 from tinydeconv.nn import init
 
-SIZES = {1: (9,), 2: (8, 7), 3: (5, 4, 6)}
-
-
-class Call:
-    """A constructor's arguments, written down to be used twice."""
-
-    def __init__(self, *args, **options):
-        self.args, self.options = args, options
-
-    def __repr__(self):
-        told = [*map(repr, self.args), *(f"{k}={v!r}" for k, v in self.options.items())]
-        return f"({', '.join(told)})"
-
-    def of(self, cls):
-        return cls(*self.args, **self.options)
-
-
-# {layer: [(constructor's arguments, inputs)]}
-LAYERS = {
-    "Linear": [(Call(3, 5), [numbers(4, 3)]), (Call(3, 5, bias=False), [numbers(2, 4, 3)])],
-    "ReLU": [(Call(), [spread(2, 3)])],
-    "LeakyReLU": [(Call(), [spread(2, 3)]), (Call(0.3), [spread(2, 3)])],
-    "PReLU": [(Call(), [spread(2, 3, 4)]), (Call(3, init=0.1), [spread(2, 3, 4)])],
-    "Sigmoid": [(Call(), [numbers(2, 3)])],
-    "Tanh": [(Call(), [numbers(2, 3)])],
-    "Flatten": [(Call(), [numbers(2, 3, 4)]), (Call(0, -2), [numbers(2, 3, 4)])],
-    "Unflatten": [(Call(1, (2, 3)), [numbers(4, 6)]), (Call(-1, [2, -1]), [numbers(4, 6)])],
-    "MSELoss": [], "L1Loss": [], "BCEWithLogitsLoss": [], "CrossEntropyLoss": [],
-}  # fmt: skip
-for reduction in ("mean", "sum", "none"):
-    call, target = Call(reduction=reduction), np.array([0, 2, 1, 2])
-    for name in ("MSELoss", "L1Loss", "BCEWithLogitsLoss"):
-        LAYERS[name].append((call, [numbers(4, 3), numbers(4, 3, seed=1)]))
-    LAYERS["CrossEntropyLoss"].append((call, [numbers(4, 3), target]))
-LAYERS["CrossEntropyLoss"].append((Call(), [numbers(4, 3), target]))
-for a, sizes in SIZES.items():
-    x, small = numbers(2, 4, *sizes), numbers(2, 6, *(4, 3, 2)[:a])
-    some = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
-    LAYERS[f"Conv{a}d"] = [
-        (Call(4, 6, 3), [x]),
-        (Call(4, 6, (3, 2, 1)[:a], **some, bias=False), [x]),
-        (Call(4, 6, 3, padding="same"), [x[0]]),
-    ]
-    LAYERS[f"ConvTranspose{a}d"] = [
-        (Call(6, 4, 3), [small]),
-        (Call(6, 4, (3, 2, 1)[:a], **some, output_padding=1, bias=False), [small]),
-        (Call(6, 4, 3, 2, 1, 1), [small[0]]),
-        (Call(6, 4, 3, 2), [small, {"output_size": tuple(2 * n + 2 for n in small.shape[2:])}]),
-        (Call(6, 4, 3, 2), [small, {"output_size": (2, 4, *(2 * n + 2 for n in small.shape[2:]))}]),
-        (Call(6, 4, 3, 2), [small[0], {"output_size": (4, *(2 * n + 2 for n in small.shape[2:]))}]),
-    ]
-    some = {"eps": 1e-2, "momentum": 0.3}
-    LAYERS[f"BatchNorm{a}d"] = [
-        (Call(4), [x]),
-        (Call(4, **some, affine=False), [x]),
-        (Call(4, momentum=None), [x]),
-        (Call(4, track_running_stats=False), [x]),
-    ]
-    x = spread(2, 3, *sizes)
-    LAYERS[f"MaxPool{a}d"] = [
-        (Call(2), [x]),
-        (Call(3, 2, 1, ceil_mode=True, return_indices=True), [x]),
-        (Call(2, stride=1, dilation=2), [x[0]]),
-    ]
-    LAYERS[f"AvgPool{a}d"] = [
-        (Call(2), [x]),
-        (Call(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), [x]),
-    ]
-    even = spread(2, 3, *(6, 8, 4)[:a])
-    pool = getattr(torch.nn, f"MaxPool{a}d")
-    _, where = pool(2, return_indices=True)(torch.from_numpy(even))
-    _, shifted = pool(2, 3, 1, return_indices=True)(torch.from_numpy(x))
-    LAYERS[f"MaxUnpool{a}d"] = [
-        (Call(2), [numbers(*where.shape), where.numpy()]),
-        (Call(2, stride=3, padding=1),
-         [numbers(*shifted.shape), shifted.numpy(), {"output_size": sizes}]),
-    ]  # fmt: skip
-LAYERS["BatchNorm1d"].append((Call(4), [numbers(5, 4)]))
-ALL = [pytest.param(n, *case, id=f"{n}{case[0]}") for n, cases in LAYERS.items() for case in cases]
+ALL = [pytest.param(n, *case, id=f"{n}{case[0]}") for n, calls in LAYERS.items() for case in calls]
 CONTAINERS = {"Module", "Sequential", "ModuleList"}
 
 
@@ -101,13 +25,13 @@ def layers_of(module):
 
 
 def test_every_layer_has_cases():
-    assert {name for name, cases in LAYERS.items() if cases} == layers_of(nn)
+    assert set(LAYERS) == layers_of(nn)
 
 
 def test_every_argument_of_every_layer_has_a_value_of_its_own():
-    for name, cases in LAYERS.items():
+    for name, calls in LAYERS.items():
         signature, given = inspect.signature(getattr(nn, name)), set()
-        for call, _ in cases:
+        for call, _ in calls:
             bound = signature.bind(*call.args, **call.options).arguments
             given |= {k for k, v in bound.items() if v != signature.parameters[k].default}
         assert given == set(signature.parameters), name

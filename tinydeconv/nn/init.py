@@ -22,6 +22,11 @@ def uniform_(tensor, a=0.0, b=1.0):
     return _fill(tensor, generator().uniform(a, b, tensor.shape))
 
 
+def fan_in_uniform(tensor, fan_in):
+    """PyTorch's first values of linear and convolution layers: uniform within 1 / sqrt(fan in)."""
+    return uniform_(tensor, -1 / sqrt(fan_in), 1 / sqrt(fan_in))
+
+
 def normal_(tensor, mean=0.0, std=1.0):
     return _fill(tensor, generator().normal(mean, std, tensor.shape))
 

@@ -396,13 +396,13 @@ def cos(x):
     return Cos()(as_floating(x))
 
 
-def tanh(x):
-    return Tanh()(as_floating(x))
+def tanh(input):
+    return Tanh()(as_floating(input))
 
 
-def sigmoid(x):
+def sigmoid(input):
     """1 / (1 + exp(-x))."""
-    return Sigmoid()(as_floating(x))
+    return Sigmoid()(as_floating(input))
 
 
 def softplus(x):
@@ -410,14 +410,14 @@ def softplus(x):
     return Softplus()(as_floating(x))
 
 
-def relu(x):
+def relu(input):
     """max(x, 0)."""
-    return Relu()(x)
+    return Relu()(input)
 
 
-def leaky_relu(x, negative_slope=0.01):
+def leaky_relu(input, negative_slope=0.01):
     """x where positive, negative_slope * x elsewhere."""
-    return LeakyRelu(negative_slope)(x)
+    return LeakyRelu(negative_slope)(input)
 
 
 def clamp(x, min=None, max=None):

@@ -242,11 +242,11 @@ def logsumexp(x, dim, keepdim=False):
     return _dropped(result, _over(dim, x.ndim), keepdim)
 
 
-def softmax(x, dim):
+def softmax(input, dim):
     """exp(x) / sum(exp(x)) along dim."""
-    return Softmax(axis(dim, x.ndim))(as_floating(x))
+    return Softmax(axis(dim, input.ndim))(as_floating(input))
 
 
-def log_softmax(x, dim):
+def log_softmax(input, dim):
     """log(softmax(x)) along dim, without overflow."""
-    return LogSoftmax(axis(dim, x.ndim))(as_floating(x))
+    return LogSoftmax(axis(dim, input.ndim))(as_floating(input))

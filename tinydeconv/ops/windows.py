@@ -90,14 +90,15 @@ def _check_axes(x, ndim, name, layout):
 
 
 def max_pool(
-    x, axes, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False,
+    *, axes,
+):  # fmt: skip
     """The largest pixel of each window: (N, C, *spatial) or (C, *spatial); padding counts as
     -infinity.
 
     The indices are flat positions inside each channel's image; equal pixels give the first.
     """
-    x, batched = _batch(x, axes)
+    x, batched = _batch(input, axes)
     geometry = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode)
     if not kernels.window_sizes(geometry, include_padding=False).all():
         raise ValueError(
@@ -111,16 +112,16 @@ def max_pool(
     return (y, indices) if return_indices else y
 
 
-def max_unpool(x, indices, axes, kernel_size, stride=None, padding=0, output_size=None):
+def max_unpool(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, axes):
     """Each pixel put (added, where two share a place) at its index in an image of zeros: the
     adjoint of max_pool.
     """
-    if indices.dtype.kind != "i" or indices.shape != x.shape:
+    if indices.dtype.kind != "i" or indices.shape != input.shape:
         raise ValueError(
-            f"max_unpool expects integer indices of the input's shape {x.shape}, got "
+            f"max_unpool expects integer indices of the input's shape {input.shape}, got "
             f"{indices.dtype} of {indices.shape}"
         )
-    x, batched = _batch(x, axes)
+    x, batched = _batch(input, axes)
     indices = indices if batched else unsqueeze(indices, 0)
     if output_size is None:
         kernel = ntuple(kernel_size, axes, "kernel_size")
@@ -141,17 +142,11 @@ def max_unpool(x, indices, axes, kernel_size, stride=None, padding=0, output_siz
 
 
 def avg_pool(
-    x,
-    axes,
-    kernel_size,
-    stride=None,
-    padding=0,
-    ceil_mode=False,
-    count_include_pad=True,
-    divisor_override=None,
-):
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+    divisor_override=None, *, axes,
+):  # fmt: skip
     """The mean of each window: (N, C, *spatial) or (C, *spatial)."""
-    x, batched = _batch(x, axes)
+    x, batched = _batch(input, axes)
     geometry = _windows(x, axes, kernel_size, stride, padding, 1, ceil_mode)
     y = sum(Unfold(geometry)(x), tuple(range(2, 2 + axes)))
     if divisor_override is None:

@@ -1,66 +1,11 @@
-"""Sample inputs for every op: what the tests and `tinydeconv gradcheck` walk through.
-
-Each case is checked by differences at first and at second order. That covers every order: a
-backward is made of ops, so a third derivative is made of their first derivatives again. Only a
-backward that reads arrays or detaches would break the chain, and the second order shows that.
-"""
-
-import difflib
-import re
-import time
-import warnings
-import zlib
-from typing import NamedTuple
+"""Cases of every Op class and of the functions td.*, family by family."""
 
 import numpy as np
 
-from . import ops
-from .backend import to_device
-from .engine import Op
-from .geometry import ConvGeometry
-from .gradcheck import GradcheckWarning, gradcheck, gradgradcheck
-from .ops import conv, elementwise, linalg, promotion, reduction, shape, windows
-from .tensor import Tensor
-
-# What gradcheck says of cases that have no right gradient to show.
-EXPECTED = {"kink": "kink", "zero derivative": "proves nothing", "empty": "proves nothing"}
-
-
-class Case:
-    """A function of Tensors, an Op class with its `args` or any other, and inputs for it.
-
-    `inputs` are arrays, or shapes for random numbers in generic position: their absolute values lie
-    between 0.5 and 2, so there are no ties, and no kinks at 0. `expect`: "right" or a key of
-    EXPECTED.
-    """
-
-    def __init__(self, function, note, *inputs, args=(), positive=False, expect="right", group=""):
-        self.function, self.note, self.args, self.expect = function, note, args, expect
-        self.group = group or function.__name__
-        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        signs = (1,) if positive else (-1, 1)
-        self.arrays = [
-            np.array(rng.uniform(0.5, 2, x) * rng.choice(signs, x) if isinstance(x, tuple) else x)
-            for x in inputs
-        ]
-
-    @property
-    def name(self):
-        return f"{self.group} {self.note}".strip()
-
-    def inputs(self, dtype=np.float64, where="cpu"):
-        """Fresh tensors that require grad."""
-        return [Tensor(to_device(a.astype(dtype), where), requires_grad=True) for a in self.arrays]
-
-    def __call__(self, *inputs):
-        if not isinstance(self.function, type):
-            return self.function(*inputs)
-        where = inputs[0].device
-        args = (to_device(a, where) if isinstance(a, np.ndarray) else a for a in self.args)
-        return self.function(*args)(*inputs)
-
-
-# ---------------------------------------------------------------- the cases
+from .. import ops
+from ..geometry import ConvGeometry
+from ..ops import conv, elementwise, linalg, promotion, reduction, shape, windows
+from .case import Case
 
 
 def _elementwise():
@@ -192,76 +137,6 @@ def _convolution():
             yield Case(op, note, *inputs, args=(g,), expect="right" if n else "empty")
     yield Case(conv2d, "unbatched, with bias", (1, 3, 4), (2, 1, 2, 3), (2,))
     yield Case(conv_transpose1d, "unbatched, with bias", (2, 3), (2, 1, 3), (1,))
-    yield Case(lambda x: windows.max_pool(x, 2, 2, 1, 1), "", (1, 1, 3, 3), group="max_pool2d")
-    yield Case(lambda x: windows.avg_pool(x, 1, 2, 2, 1), "", (2, 1, 5), group="avg_pool1d")
 
 
 FAMILIES = (_elementwise, _shape, _reduction, _products, _convolution)
-CASES = [case for family in FAMILIES for case in family()]
-
-
-# ---------------------------------------------------------------- walking through them
-
-
-def every_op(base=Op):
-    """Every Op class of this package that has a forward of its own."""
-    for op in base.__subclasses__():
-        if op.forward is not Op.forward and op.__module__.startswith(__package__):
-            yield op
-        yield from every_op(op)
-
-
-def missing_ops():
-    """The Op classes that have no case; there should be none."""
-    covered = {case.function for case in CASES}
-    return [op for op in every_op() if op not in covered]
-
-
-def find(names=None):
-    """The cases of the ops and functions named: "Conv", "conv2d", "norm"; all cases for None."""
-    if not names:
-        return CASES
-    chosen = []
-    for name in names:
-        found = [c for c in CASES if _plain(name) in (_plain(c.group), _plain(c.name))]
-        if not found:
-            known = {_plain(case.group): case.group for case in CASES}
-            near = [known[n] for n in difflib.get_close_matches(_plain(name), known)]
-            hint = (
-                f"did you mean {' or '.join(near)}?" if near else "without a name, all are checked"
-            )
-            raise ValueError(f"no op has the name {name!r}: {hint}")
-        chosen += [case for case in found if case not in chosen]
-    return chosen
-
-
-def _plain(name):
-    """conv_transpose2d, ConvTranspose and conv transpose are one name."""
-    return re.sub(r"(?<=[a-z])\dd$", "", re.sub(r"[_\s-]", "", name.lower()))
-
-
-class Row(NamedTuple):
-    """One case checked: worst relative errors at first and second order, and what they say."""
-
-    op: str
-    case: str
-    first: float
-    second: float
-    status: str  # "right", "kink", "zero derivative" or "empty" as expected; otherwise "wrong"
-    seconds: float
-    details: str  # both reports
-
-
-def check(names=None):
-    """Yields a Row for each case of the named ops, after gradcheck and gradgradcheck."""
-    options = {"rtol": 1e-6, "atol": 1e-8, "raise_exception": False}
-    for case in find(names):
-        start = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", GradcheckWarning)
-            reports = [f(case, case.inputs(), **options) for f in (gradcheck, gradgradcheck)]
-        expected = all(r.status == EXPECTED.get(case.expect, "right") for r in reports)
-        status = case.expect if expected else "wrong"
-        first, second = (max((c.relative for c in r.comparisons), default=np.inf) for r in reports)
-        seconds, details = time.perf_counter() - start, "\n".join(map(str, reports))
-        yield Row(case.group, case.note, first, second, status, seconds, details)

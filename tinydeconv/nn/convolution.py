@@ -1,0 +1,176 @@
+"""Convolution and its transpose, over 1, 2 and 3 spatial axes: functions and layers.
+
+Hyper-parameters come by keyword only: PyTorch's positional order differs between conv2d (dilation,
+groups) and conv_transpose2d (groups, dilation), which has bitten many.
+"""
+
+from math import prod
+
+import numpy as np
+
+from .. import ops
+from ..geometry import ntuple, positive
+from .families import for_axes, layer
+from .init import fan_in_uniform
+from .module import Module, Parameter
+
+
+def conv(input, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1, axes):
+    """Convolution (cross-correlation) of (N, C, *spatial) or (C, *spatial).
+
+    weight: (F, C / groups, *kernel); bias: (F,)
+
+    Output size: (size + padding - dilation * (kernel - 1) - 1) // stride + 1. `padding`: an
+    int, an int or a (low, high) pair an axis, "valid", or "same" (size / stride, rounded up).
+    """
+    return ops.convolution(input, weight, bias, axes, stride, padding, dilation, groups)
+
+
+def conv_transpose(
+    input, weight, bias=None, *, stride=1, padding=0, output_padding=0, groups=1, dilation=1,
+    output_size=None, axes,
+):  # fmt: skip
+    """Transposed convolution of (N, C, *spatial) or (C, *spatial).
+
+    weight: (C, F / groups, *kernel); bias: (F,)
+
+    Output size: (size - 1) * stride - padding + dilation * (kernel - 1) + 1 + output_padding.
+    `output_size` chooses the output_padding; padding="same" means size * stride.
+    """
+    return ops.transposed_convolution(
+        input, weight, bias, axes, stride, padding, output_padding, output_size, dilation, groups
+    )
+
+
+def unfold(input, kernel_size, *, dilation=1, padding=0, stride=1):
+    """Sliding patches as columns: (N, C, *spatial) -> (N, C * prod(kernel), L).
+
+    An int kernel_size means two axes.
+    """
+    return ops.unfold(input, kernel_size, dilation, padding, stride)
+
+
+def fold(input, output_size, kernel_size, *, dilation=1, padding=0, stride=1):
+    """Columns added back into an image, the transpose of unfold.
+
+    (N, C * prod(kernel), L) -> (N, C, *output_size)
+    """
+    return ops.fold(input, output_size, kernel_size, dilation, padding, stride)
+
+
+conv1d, conv2d, conv3d = for_axes(conv)
+conv_transpose1d, conv_transpose2d, conv_transpose3d = for_axes(conv_transpose)
+
+# ---------------------------------------------------------------- layers
+
+Unfold, Fold = layer("Unfold", unfold), layer("Fold", fold)
+
+
+class _ConvNd(Module):
+    """What convolutions and transposed convolutions over 1, 2 and 3 axes share."""
+
+    axes: int
+    transposed = False
+
+    def _set_up(
+        self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+    ):
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        for name, count in {"groups": groups, **channels}.items():
+            positive(name, (count,))
+            if count % groups:
+                raise ValueError(
+                    f"groups must divide {name}, got {groups} groups and {count} channels"
+                )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = ntuple(kernel_size, self.axes, "kernel_size")
+        self.stride = ntuple(stride, self.axes, "stride")
+        self.dilation = ntuple(dilation, self.axes, "dilation")
+        for name in ("kernel_size", "stride", "dilation"):
+            positive(name, getattr(self, name))
+        self.padding = (padding,) * self.axes if isinstance(padding, int) else padding
+        first, second = (
+            (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        )
+        shape = (first, second // groups, *self.kernel_size)
+        fan_in = prod(shape[1:])
+        self.weight = fan_in_uniform(Parameter(np.empty(shape, np.float32)), fan_in)
+        self.bias = (
+            fan_in_uniform(Parameter(np.empty(out_channels, np.float32)), fan_in) if bias else None
+        )
+
+    def extra_repr(self):
+        told = [
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        ]
+        for name, default in (
+            ("padding", (0,) * self.axes),
+            ("output_padding", 0),
+            ("dilation", (1,) * self.axes),
+            ("groups", 1),
+        ):
+            value = getattr(self, name, default)
+            if value != default:
+                told.append(f"{name}={value!r}")
+        return ", ".join(told + ["bias=False"] * (self.bias is None))
+
+
+class _Conv(_ConvNd):
+    """Convolution with weights (out_channels, in_channels / groups, *kernel_size).
+
+    (N, in_channels, *spatial) -> (N, out_channels, *spatial / stride), also without N. `padding`:
+    an int, one an axis, a (low, high) pair an axis, "valid" or "same".
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
+        bias=True,
+    ):  # fmt: skip
+        self._set_up(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
+
+    def forward(self, input):
+        return ops.convolution(
+            input, self.weight, self.bias, self.axes, self.stride, self.padding, self.dilation,
+            self.groups,
+        )  # fmt: skip
+
+
+class _ConvTranspose(_ConvNd):
+    """Transposed convolution with weights (in_channels, out_channels / groups, *kernel_size).
+
+    (N, in_channels, *spatial) -> (N, out_channels, *spatial * stride), also without N. The stride
+    of a convolution forgets sizes; `output_padding`, or layer(x, output_size=...), chooses one.
+    """
+
+    transposed = True
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0,
+        groups=1, bias=True, dilation=1,
+    ):  # fmt: skip
+        self._set_up(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
+        self.output_padding = output_padding
+
+    def forward(self, input, output_size=None):
+        return ops.transposed_convolution(
+            input, self.weight, self.bias, self.axes, self.stride, self.padding,
+            self.output_padding, output_size, self.dilation, self.groups,
+        )  # fmt: skip
+
+
+def _over(axes, base):
+    """The layer class over so many spatial axes."""
+    doc = f"{base.__doc__.rstrip()}\n\n    Spatial axes: {axes}.\n    "
+    members = {"axes": axes, "__doc__": doc, "__module__": __name__}
+    return type(f"{base.__name__.strip('_')}{axes}d", (base,), members)
+
+
+Conv1d, Conv2d, Conv3d = (_over(axes, _Conv) for axes in (1, 2, 3))
+ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = (
+    _over(axes, _ConvTranspose) for axes in (1, 2, 3)
+)

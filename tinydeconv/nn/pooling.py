@@ -1,0 +1,20 @@
+"""Pooling over 1, 2 and 3 spatial axes: functions and layers."""
+
+from .. import ops
+from .families import for_axes, layer, layers
+
+max_pool1d, max_pool2d, max_pool3d = for_axes(ops.max_pool)
+max_unpool1d, max_unpool2d, max_unpool3d = for_axes(ops.max_unpool)
+avg_pool1d, avg_pool2d, avg_pool3d = for_axes(ops.avg_pool)
+
+# ---------------------------------------------------------------- layers
+
+MaxPool1d, MaxPool2d, MaxPool3d = layers(
+    "MaxPool", (max_pool1d, max_pool2d, max_pool3d),
+    order="kernel_size stride padding dilation return_indices ceil_mode",
+)  # fmt: skip
+MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = layers(
+    "MaxUnpool", (max_unpool1d, max_unpool2d, max_unpool3d), without="output_size"
+)
+AvgPool1d = layer("AvgPool1d", avg_pool1d, without="divisor_override")
+AvgPool2d, AvgPool3d = layer("AvgPool2d", avg_pool2d), layer("AvgPool3d", avg_pool3d)
