@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..geometry import ConvGeometry
-from ..ops import conv, elementwise, linalg, promotion, reduction, shape, windows
+from ..ops import conv, elementwise, linalg, maths, promotion, reduction, shape, windows
 from .case import Case
 
 
@@ -14,10 +14,8 @@ def _elementwise():
         yield Case(binary, "of one shape", (2, 3), (2, 3))
         yield Case(binary, "broadcast", (2, 1, 3), (4, 1))
         yield Case(binary, "with a 0-d tensor", (3,), ())
-    for unary in (e.Neg, e.Exp, e.Sin, e.Cos, e.Tanh, e.Sigmoid, e.Softplus, e.Abs, e.Relu):
+    for unary in (e.Neg, e.Abs, e.Relu):
         yield Case(unary, "", (2, 3))
-    yield Case(e.Log, "", (2, 3), positive=True)
-    yield Case(e.Sqrt, "", (2, 3), positive=True)
     yield Case(e.Pow, "broadcast", (2, 3), (3,), positive=True)
     yield Case(e.Pow, "of and by 0-d tensors", (), (), positive=True)
     for n in (1, 2, 3, -1):
@@ -27,8 +25,9 @@ def _elementwise():
     yield Case(e.LeakyRelu, "", (2, 3), args=(0.1,))
     yield Case(e.Clamp, "between bounds", (3, 4), args=(-1, 1))
     yield Case(e.Clamp, "above a bound", (3, 4), args=(0.1, None))
+    yield Case(ops.clamp, "between tensors", (3, 4), [-0.9, 0.3, -1.0, 0.0], [[0.9], [-0.3], [2.0]])
+    yield Case(ops.lerp, "", (2, 3), (2, 3), (3,))
     yield Case(e.Where, "broadcast", (2, 3), (2, 1), args=(np.array([True, False, True]),))
-    yield Case(e.Sign, "", (2, 3), expect="zero derivative")
     yield Case(e.Step, "", (2, 3), args=(0.1, 1.0), expect="zero derivative")
     yield Case(e.FloorDivide, "broadcast", (2, 3), (3,), expect="zero derivative")
     yield Case(e.Remainder, "broadcast", (2, 3), (3,))
@@ -38,10 +37,28 @@ def _elementwise():
     yield Case(e.Minimum, "of equal numbers", [1.0, 2.0], [1.0, 1.5], expect="kink")
 
 
+def _maths():
+    m = maths
+    for op in (m.Exp, m.Expm1, m.Sin, m.Cos, m.Arctan, m.Tanh, m.Sigmoid, m.Softplus, m.Erf):
+        yield Case(op, "", (2, 3))
+    for op in (m.Log, m.Log1p, m.Sqrt):
+        yield Case(op, "", (2, 3), positive=True)
+    yield Case(m.Arcsin, "", [[-0.6, 0.1], [0.3, 0.7]])
+    yield Case(m.Sign, "", (2, 3), expect="zero derivative")
+    for how in ("floor", "ceil", "trunc", "rint"):
+        yield Case(m.Rounding, how, (2, 3), args=(how,), expect="zero derivative")
+    for function in (ops.tan, ops.sinh, ops.cosh, ops.reciprocal, ops.square):
+        yield Case(function, "", (2, 3))
+    for function in (ops.log2, ops.log10, ops.rsqrt):
+        yield Case(function, "", (2, 3), positive=True)
+    yield Case(ops.acos, "", [[-0.6, 0.1], [0.3, 0.7]])
+
+
 def _shape():
     s, twice = shape, np.array([[0, 5, 2], [5, 1, 5]])
     yield Case(s.Reshape, "", (2, 3), args=((3, 1, 2),))
     yield Case(s.Permute, "", (2, 3, 4), args=((2, 0, 1),))
+    yield Case(s.Copy, "", (2, 3))
     yield Case(s.BroadcastTo, "in front and inside", (2, 1), args=((3, 2, 4),))
     yield Case(s.SumTo, "from in front and inside", (3, 2, 4), args=((2, 1),))
     yield Case(s.SumTo, "its own shape", (2, 1), args=((2, 1),))
@@ -55,11 +72,41 @@ def _shape():
     yield Case(s.Gather, "with repeats", (2, 3), args=(twice,))
     yield Case(s.Scatter, "with repeats", (2, 3), args=(twice, (2, 4)))
     yield Case(s.Cat, "and an empty one", (2, 1), (2, 0), (2, 2), args=(1,))
-    yield Case(lambda x: x[[0, 2, -1], 1:, [2, 0, 0]], "advanced", (3, 2, 3), group="index")
-    yield Case(lambda x: x[[[True, False], [True, True]]], "by a mask", (2, 2, 2), group="index")
+    yield Case(lambda x: x.mT.clone().contiguous(), "", (2, 3), group="clone")
+    yield Case(lambda x: ops.repeat(x, 2, 1, 2, 1), "", (2, 1, 3), group="repeat")
+    yield Case(lambda x: ops.chunk(x, 2, 1)[1], "", (2, 3), group="chunk")
+    yield Case(lambda x: ops.unbind(x, 1)[2], "", (2, 3), group="unbind")
+    yield Case(ops.narrow, "", (2, 4), dim=1, start=1, length=2)
+    yield Case(ops.movedim, "", (2, 1, 3), source=0, destination=-1)
+    yield Case(ops.unflatten, "", (4, 3), dim=0, sizes=(2, -1))
+    yield Case(lambda x, y: sum(ops.meshgrid(x, y, indexing="xy")), "", (2,), (3,), group="meshgrid")
     yield Case(lambda x, y: ops.stack([x, y, x], 1), "", (2, 2), (2, 2), group="stack")
     yield Case(promotion.Cast, "", (2, 3), args=(np.dtype(np.float64),))
     yield Case(promotion.To, "", (2, 3), args=("cpu", "cpu"))
+
+
+def _indexing():
+    picks, mask = np.array([[0, 2, 0], [1, 1, 1]]), np.array([[True, False], [True, True]])
+    yield Case(lambda x: x[[0, 2, -1], 1:, [2, 0, 0]], "advanced", (3, 2, 3), group="index")
+    yield Case(lambda x: x[1, :, [2, 0, 0]], "of a slice", (3, 2, 3), group="index")
+    yield Case(lambda x: x[[[True, False], [True, True]]], "by a mask", (2, 2, 2), group="index")
+    yield Case(ops.gather, "with repeats", (2, 3), dim=1, index=picks)
+    for function in (ops.scatter, ops.scatter_add):
+        yield Case(
+            lambda x, src, index, f=function: f(x, 1, index, src),
+            "", (2, 3), (2, 3), group=function.__name__, index=picks[:, ::2],
+        )  # fmt: skip
+    yield Case(ops.index_select, "", (2, 3), dim=1, index=np.array([2, 0, 2]))
+    yield Case(ops.repeat_interleave, "", (2, 3), repeats=[1, 0, 2], dim=1)
+    yield Case(ops.masked_fill, "", (3, 2, 2), mask=mask, value=0.3)
+    yield Case(ops.masked_select, "", (3, 2, 2), mask=mask)
+    yield Case(ops.roll, "", (2, 3), shifts=(1, -1), dims=(0, 1))
+    for function in (ops.tril, ops.triu):
+        yield Case(function, "", (2, 3, 3), diagonal=1)
+    yield Case(ops.diagonal, "", (2, 3, 2), offset=1, dim1=0, dim2=2)
+    yield Case(ops.diag, "of a vector", (3,), diagonal=-1)
+    yield Case(ops.diag, "of a matrix", (2, 3), diagonal=1)
+    yield Case(ops.trace, "", (2, 3))
 
 
 def _reduction():
@@ -71,16 +118,24 @@ def _reduction():
     yield Case(r.Sum, "of a number, kept", (), args=((), True))
     yield Case(r.Amax, "of equal numbers", [[1.0, 2.0, 2.0]], args=((1,),), expect="kink")
     yield Case(r.Amin, "of equal numbers", [[1.0, 1.0, 2.0]], args=((1,),), expect="kink")
+    yield Case(r.CumSum, "", (2, 3), args=(1,))
     for op in (r.Softmax, r.LogSoftmax):
-        yield Case(op, "in front", (3, 2), args=(0,))
-        yield Case(op, "at the end", (2, 1, 3), args=(2,))
+        yield Case(op, "in front", (3, 2), args=((0,),))
+        yield Case(op, "at the end", (2, 1, 3), args=((2,),))
     for p in (1, 2, 3, float("inf")):
         yield Case(lambda x, p=p: ops.norm(x, p, 1), f"of order {p}", (2, 3), group="norm")
     yield Case(lambda x: ops.mean(x, (0, 1)), "", (2, 3, 2), group="mean")
     yield Case(lambda x: ops.var(x, 1), "", (2, 3), group="var")
     yield Case(lambda x: ops.std(x, correction=0), "", (2, 3), group="std")
     yield Case(lambda x: ops.logsumexp(x, 1), "", (2, 3), group="logsumexp")
-    yield Case(lambda x: ops.max(x, 1).values, "", (2, 3), group="max")
+    yield Case(ops.prod, "", (2, 3), dim=1)
+    yield Case(ops.prod, "with zeros", [[0.0, 2.0, 0.0], [0.5, 0.0, -1.5]], dim=1)
+    yield Case(ops.cumsum, "", (2, 3), dim=-1)
+    yield Case(ops.diff, "twice", (2, 4), n=2)
+    yield Case(lambda x: sum(ops.std_mean(x, 1)), "", (2, 3), group="std_mean")
+    for function in (ops.max, ops.min, ops.sort):
+        yield Case(lambda x, f=function: f(x, 1).values, "", (2, 3), group=function.__name__)
+    yield Case(lambda x: ops.topk(x, 2, 0).values, "", (3, 2), group="topk")
 
 
 def _products():
@@ -88,6 +143,8 @@ def _products():
     yield Case(linalg.MatMul, "broadcast", (2, 1, 2, 3), (2, 3, 1))
     yield Case(ops.matmul, "of vectors", (3,), (3,))
     yield Case(ops.matmul, "of a stack and a vector", (2, 2, 3), (3,))
+    yield Case(ops.bmm, "", (2, 2, 3), (2, 3, 2))
+    yield Case(ops.outer, "", (2,), (3,))
     for equation, *shapes in (
         ("bij,bjk->ik", (2, 2, 3), (2, 3, 2)),
         ("ii->i", (3, 3)),
@@ -139,4 +196,4 @@ def _convolution():
     yield Case(conv_transpose1d, "unbatched, with bias", (2, 3), (2, 1, 3), (1,))
 
 
-FAMILIES = (_elementwise, _shape, _reduction, _products, _convolution)
+FAMILIES = (_elementwise, _maths, _shape, _indexing, _reduction, _products, _convolution)

@@ -8,54 +8,73 @@ from ..backend import is_array
 from ..tensor import Tensor
 from .conv import convolution, transposed_convolution
 from .creation import (
-    arange, asarray, from_dlpack, from_numpy, full, full_like, linspace, ones, ones_like, rand,
-    rand_like, randint, randint_like, randn, randn_like, tensor, zeros, zeros_like,
+    arange, asarray, eye, from_dlpack, from_numpy, full, full_like, linspace, ones, ones_like,
+    rand, rand_like, randint, randint_like, randn, randn_like, randperm, tensor, zeros, zeros_like,
 )
 from .elementwise import (
-    abs_ as abs, add, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, clamp, cos, div, eq, exp,
-    floor_divide, ge, gt, le, leaky_relu, log, lt, maximum, minimum, mul, ne, neg, pow, relu,
-    remainder, sigmoid, sin, softplus, sqrt, sub, tanh, where,
+    abs_ as abs, add, bitwise_and, bitwise_not, bitwise_or, bitwise_xor, clamp, div, eq,
+    floor_divide, ge, gt, le, leaky_relu, lerp, logical_and, logical_not, logical_or, logical_xor,
+    lt, maximum, minimum, mul, ne, neg, pow, relu, remainder, sub, where,
 )
-from .linalg import einsum, matmul
+from .indexing import (
+    diag, diagonal, gather, index, index_select, masked_fill, masked_select, nonzero,
+    repeat_interleave, roll, scatter, scatter_add, trace, tril, triu,
+)
+from .linalg import bmm, dot, einsum, matmul, mm, mv, outer
+from .maths import (
+    acos, asin, atan, ceil, cos, cosh, erf, exp, expm1, floor, isfinite, isinf, isnan, log, log10,
+    log1p, log2, reciprocal, round, rsqrt, sigmoid, sign, sin, sinh, softplus, sqrt, square, tan,
+    tanh, trunc,
+)
 from .promotion import astype, result_type, to
 from .reduction import (
-    all, amax, amin, any, argmax, argmin, log_softmax, logsumexp, max, mean, min, norm, softmax,
-    std, sum, var,
+    all, allclose, amax, amin, any, argmax, argmin, argsort, count_nonzero, cumsum, diff, equal,
+    isclose, log_softmax, logsumexp, max, mean, min, norm, prod, softmax, sort, std, std_mean, sum,
+    topk, var, var_mean,
 )
 from .shape import (
-    cat, expand, flatten, flip, gather, index, permute, reshape, split, squeeze, stack, sum_to,
-    transpose, unsqueeze,
+    cat, chunk, clone, contiguous, expand, flatten, flip, meshgrid, movedim, narrow, permute,
+    repeat, reshape, split, squeeze, stack, sum_to, transpose, unbind, unflatten, unsqueeze,
 )
 from .windows import avg_pool, fold, max_pool, max_unpool, unfold
 
-# Functions of the library's front page, td.NAME.
-__all__ = [
-    "abs", "add", "all", "amax", "amin", "any", "arange", "argmax", "argmin", "asarray", "cat",
-    "clamp", "cos", "div", "einsum", "eq", "exp", "flatten", "flip", "floor_divide", "from_dlpack",
-    "from_numpy", "full", "full_like", "gather", "ge", "gt", "le", "linspace", "log", "log_softmax",
-    "logsumexp", "lt", "matmul", "max", "maximum", "mean", "min", "minimum", "mul", "ne", "neg",
-    "norm", "ones", "ones_like", "permute", "pow", "rand", "rand_like", "randint", "randint_like",
-    "randn", "randn_like", "relu", "remainder", "reshape", "result_type", "sigmoid", "sin",
-    "softmax", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "tanh", "tensor",
-    "transpose", "unsqueeze", "var", "where", "zeros", "zeros_like",
-]
+# Functions of the library's front page that make tensors or join several: td.NAME alone.
+_MAKERS = (
+    arange, asarray, cat, einsum, eye, from_dlpack, from_numpy, full, full_like, linspace, meshgrid,
+    ones, ones_like, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
+    result_type, stack, tensor, where, zeros, zeros_like,
+)
+# Functions of one tensor first: td.NAME and, with the same arguments, x.NAME.
+_BOTH = (
+    abs, acos, add, all, allclose, amax, amin, any, argmax, argmin, argsort, asin, atan,
+    bitwise_and, bitwise_not, bitwise_or, bitwise_xor, bmm, ceil, chunk, clamp, clone, cos, cosh,
+    count_nonzero, cumsum, diag, diagonal, diff, div, dot, eq, equal, erf, exp, expm1, flatten,
+    flip, floor, floor_divide, gather, ge, gt, index_select, isclose, isfinite, isinf, isnan, le,
+    lerp, log, log10, log1p, log2, log_softmax, logical_and, logical_not, logical_or, logical_xor,
+    logsumexp, lt, masked_fill, masked_select, matmul, max, maximum, mean, min, minimum, mm,
+    movedim, mul, mv, narrow, ne, neg, nonzero, norm, outer, permute, pow, prod, reciprocal, relu,
+    remainder, repeat_interleave, reshape, roll, round, rsqrt, scatter, scatter_add, sigmoid, sign,
+    sin, sinh, softmax, sort, split, sqrt, square, squeeze, std, std_mean, sub, sum, tan, tanh,
+    topk, trace, transpose, tril, triu, trunc, unbind, unflatten, unsqueeze, var, var_mean,
+)
+# Methods alone, as in PyTorch.
+_METHODS = (astype, contiguous, expand, repeat, sum_to, to)
 
-# Methods of Tensor with the same name and arguments as the function.
-METHODS = {
-    f.__name__.strip("_"): f
-    for f in (
-        abs, add, all, amax, amin, any, argmax, argmin, astype, clamp, cos, div, eq, exp, expand,
-        flatten, flip, floor_divide, gather, ge, gt, le, log, log_softmax, logsumexp, lt, matmul,
-        max, maximum, mean, min, minimum, mul, ne, neg, norm, permute, pow, relu, remainder,
-        reshape, sigmoid, sin, softmax, split, sqrt, squeeze, std, sub, sum, sum_to, tanh, to,
-        transpose, unsqueeze, var,
-    )
-}
-METHODS |= {
+
+def _table(functions):
+    return {f.__name__.strip("_"): f for f in functions}
+
+
+__all__ = sorted(_table((*_MAKERS, *_BOTH)))
+
+METHODS = _table((*_BOTH, *_METHODS)) | {
     "where": lambda x, condition, other: where(condition, x, other),
+    "view": lambda x, *shape: reshape(x, *shape),
     "expand_as": lambda x, other: expand(x, other.shape),
     "reshape_as": lambda x, other: reshape(x, other.shape),
-    "t": lambda x: transpose(x, 0, 1),
+    "view_as": lambda x, other: reshape(x, other.shape),
+    "t": lambda x: x if x.ndim < 2 else transpose(x, 0, 1),
+    "half": lambda x: astype(x, np.float16),
     "float": lambda x: astype(x, np.float32),
     "double": lambda x: astype(x, np.float64),
     "long": lambda x: astype(x, np.int64),

@@ -102,6 +102,11 @@ def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     return _make(np.full(_shape((size,)), value, dtype), None, device, requires_grad)
 
 
+def eye(n, m=None, dtype=None, device=None, requires_grad=False):
+    """Ones on the diagonal of an (n, m) matrix, n x n by default, zeros elsewhere."""
+    return _make(np.eye(*_shape((n, n if m is None else m))), dtype or FLOAT, device, requires_grad)
+
+
 def arange(start, end=None, step=1, dtype=None, device=None, requires_grad=False):
     """start, start + step, … before end; float32 if any of them is a float."""
     start, end = (0, start) if end is None else (start, end)
@@ -151,6 +156,11 @@ def randint(low, high=None, size=None, dtype=None, device=None, requires_grad=Fa
                 f"{dtype} holds {least} to {most}, but randint was asked for {low} to {high - 1}"
             )
     return _make(generator().integers(low, high, _shape((size,))), dtype, device, requires_grad)
+
+
+def randperm(n, dtype=None, device=None):
+    """0 to n - 1 in random order."""
+    return _make(generator().permutation(*_shape((n,))), dtype or np.int64, device, False)
 
 
 def _like(function, doc):

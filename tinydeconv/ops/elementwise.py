@@ -7,7 +7,8 @@ import operator
 from ..backend import array_module
 from ..engine import Op
 from ..tensor import Tensor
-from .promotion import as_floating, as_tensor, astype, must_be_tensor, promote, result_type
+from .maths import log, sign, trunc
+from .promotion import as_tensor, astype, must_be_tensor, promote, result_type
 
 # ---------------------------------------------------------------- arithmetic
 
@@ -83,113 +84,11 @@ class Pow(Op):
         return ga, gb
 
 
-# ---------------------------------------------------------------- functions of one variable
-
-
-class Exp(Op):
-    keeps = ("output",)
-
-    def forward(self, x):
-        return array_module(x).exp(x)
-
-    def backward(self, g, y, x, needs):
-        return g * y
-
-
-class Log(Op):
-    keeps = ("inputs",)
-
-    def forward(self, x):
-        return array_module(x).log(x)
-
-    def backward(self, g, y, x, needs):
-        return g / x
-
-
-class Sqrt(Op):
-    keeps = ("output",)
-
-    def forward(self, x):
-        return array_module(x).sqrt(x)
-
-    def backward(self, g, y, x, needs):
-        return g / (2 * y)
-
-
-class Sin(Op):
-    keeps = ("inputs",)
-
-    def forward(self, x):
-        return array_module(x).sin(x)
-
-    def backward(self, g, y, x, needs):
-        return g * cos(x)
-
-
-class Cos(Op):
-    keeps = ("inputs",)
-
-    def forward(self, x):
-        return array_module(x).cos(x)
-
-    def backward(self, g, y, x, needs):
-        return -g * sin(x)
-
-
-class Tanh(Op):
-    keeps = ("output",)
-
-    def forward(self, x):
-        return array_module(x).tanh(x)
-
-    def backward(self, g, y, x, needs):
-        return g * (1 - y * y)
-
-
-class Sigmoid(Op):
-    """1 / (1 + exp(-x)), from exp(-|x|) alone so that nothing overflows."""
-
-    keeps = ("output",)
-
-    def forward(self, x):
-        xp = array_module(x)
-        e = xp.exp(-abs(x))
-        return xp.where(x < 0, e, xp.ones_like(e)) / (1 + e)
-
-    def backward(self, g, y, x, needs):
-        return g * y * (1 - y)
-
-
-class Softplus(Op):
-    """log(1 + exp(x)), without overflow."""
-
-    keeps = ("inputs",)
-
-    def forward(self, x):
-        xp = array_module(x)
-        return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
-
-    def backward(self, g, y, x, needs):
-        return g * sigmoid(x)
-
-
 # ---------------------------------------------------------------- kinks
 
 
-class Sign(Op):
-    """-1, 0 or 1; its derivative is zero wherever there is one."""
-
-    keeps = ()
-
-    def forward(self, x):
-        return array_module(x).sign(x)
-
-    def backward(self, g, y, x, needs):
-        return None
-
-
 class Step(Op):
-    """`high` where x > 0, `low` elsewhere: the slope of a rectifier."""
+    """`low` where x <= 0, `high` elsewhere: the slope of a rectifier."""
 
     keeps = ()
 
@@ -197,8 +96,8 @@ class Step(Op):
         self.low, self.high = low, high
 
     def forward(self, x):
-        xp = array_module(x)
-        return xp.where(x > 0, x.dtype.type(self.high), x.dtype.type(self.low))
+        low, high = x.dtype.type(self.low), x.dtype.type(self.high)
+        return array_module(x).where(x <= 0, low, high)
 
     def backward(self, g, y, x, needs):
         return None
@@ -211,7 +110,7 @@ class Abs(Op):
         return abs(x)
 
     def backward(self, g, y, x, needs):
-        return g * Sign()(x)
+        return g * sign(x)
 
 
 class Relu(Op):
@@ -336,21 +235,34 @@ def _divisor(b):
 # ---------------------------------------------------------------- the functions that people call
 
 
-def add(a, b):
-    return Add()(*promote(a, b))
+def add(a, b, *, alpha=1):
+    """a + alpha * b"""
+    return Add()(*promote(a, b if alpha == 1 else b * alpha))
 
 
-def sub(a, b):
-    return Sub()(*promote(a, b))
+def sub(a, b, *, alpha=1):
+    """a - alpha * b"""
+    return Sub()(*promote(a, b if alpha == 1 else b * alpha))
 
 
 def mul(a, b):
     return Mul()(*promote(a, b))
 
 
-def div(a, b):
-    """a / b; integers become float32 first."""
-    return Div()(*promote(a, b, floating=True))
+def div(a, b, *, rounding_mode=None):
+    """a / b; integers become float32 first. rounding_mode "floor" and "trunc" (towards 0) give
+    whole numbers in the operands' dtype.
+    """
+    if rounding_mode is None:
+        return Div()(*promote(a, b, floating=True))
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
+    whole = floor_divide(a, b)
+    if rounding_mode == "floor":
+        return whole
+    if whole.dtype.kind == "f":
+        return trunc(div(a, b))
+    return whole + ((whole < 0) & (whole * b != a))
 
 
 def floor_divide(a, b):
@@ -371,43 +283,8 @@ def neg(x):
     return Neg()(x)
 
 
-def exp(x):
-    return Exp()(as_floating(x))
-
-
-def log(x):
-    """The natural logarithm."""
-    return Log()(as_floating(x))
-
-
-def sqrt(x):
-    return Sqrt()(as_floating(x))
-
-
 def abs_(x):
     return Abs()(x)
-
-
-def sin(x):
-    return Sin()(as_floating(x))
-
-
-def cos(x):
-    return Cos()(as_floating(x))
-
-
-def tanh(input):
-    return Tanh()(as_floating(input))
-
-
-def sigmoid(input):
-    """1 / (1 + exp(-x))."""
-    return Sigmoid()(as_floating(input))
-
-
-def softplus(x):
-    """log(1 + exp(x))."""
-    return Softplus()(as_floating(x))
 
 
 def relu(input):
@@ -421,12 +298,16 @@ def leaky_relu(input, negative_slope=0.01):
 
 
 def clamp(x, min=None, max=None):
-    """x held between the numbers min and max."""
+    """x held between min and max, two numbers or two Tensors that broadcast."""
     bounds = [bound for bound in (min, max) if bound is not None]
-    if not bounds or any(isinstance(bound, Tensor) for bound in bounds):
-        raise TypeError("clamp needs numbers as min, max or both; for tensors see maximum, minimum")
-    x = astype(x, result_type(x, *bounds))
-    return Clamp(*(None if bound is None else x.dtype.type(bound) for bound in (min, max)))(x)
+    if not bounds:
+        raise ValueError("clamp expects min, max or both, got neither")
+    if not any(isinstance(bound, Tensor) for bound in bounds):
+        x = astype(x, result_type(x, *bounds))
+        return Clamp(*(None if bound is None else x.dtype.type(bound) for bound in (min, max)))(x)
+    if min is not None:
+        x = where(x < min, min, x)
+    return x if max is None else where(x > max, max, x)
 
 
 def maximum(a, b):
@@ -448,25 +329,48 @@ def where(condition, a, b):
     return Where(condition.data.copy())(*promote(a, b))  # its own: the mask may be overwritten
 
 
-def _without_gradient(function):
-    """A binary function of arrays whose result is boolean or integer, for Tensors."""
+def lerp(a, b, weight):
+    """a + weight * (b - a)"""
+    return a + weight * (b - a)
+
+
+def _without_gradient(name):
+    """A binary function of Python's operator module whose result is boolean or integer."""
 
     def apply(a, b):
         a, b = promote(a, b)
-        return Tensor(array_module(a.data, b.data).asarray(function(a.data, b.data)))
+        found = getattr(operator, "__" + name.removeprefix("bitwise_") + "__")(a.data, b.data)
+        return Tensor(array_module(a.data, b.data).asarray(found))
 
-    apply.__name__ = function.__name__.strip("_")
-    apply.__doc__ = f"Elementwise {apply.__name__}; no gradient."
+    apply.__name__ = apply.__qualname__ = name
+    apply.__doc__ = f"Elementwise {name}; no gradient."
     return apply
 
 
-eq, ne, lt, le, gt, ge = map(
-    _without_gradient,
-    (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
-)
+eq, ne, lt, le, gt, ge = map(_without_gradient, ("eq", "ne", "lt", "le", "gt", "ge"))
 bitwise_and, bitwise_or, bitwise_xor = map(
-    _without_gradient, (operator.and_, operator.or_, operator.xor)
+    _without_gradient, ("bitwise_and", "bitwise_or", "bitwise_xor")
 )
+
+
+def logical_and(a, b):
+    """Whether both are true (not zero)."""
+    return (a != 0) & (b != 0)
+
+
+def logical_or(a, b):
+    """Whether at least one is true (not zero)."""
+    return (a != 0) | (b != 0)
+
+
+def logical_xor(a, b):
+    """Whether exactly one is true (not zero)."""
+    return (a != 0) ^ (b != 0)
+
+
+def logical_not(x):
+    """Whether it is false (zero)."""
+    return x == 0
 
 
 def bitwise_not(x):

@@ -3,12 +3,12 @@
 import string
 from math import prod
 
-from ..backend import array_module
 from ..engine import Op
 from .elementwise import mul
+from .indexing import diagonal
 from .promotion import must_be_tensor
 from .reduction import sum
-from .shape import Gather, permute, reshape, squeeze, transpose, unsqueeze
+from .shape import movedim, permute, reshape, squeeze, transpose, unsqueeze
 
 
 class MatMul(Op):
@@ -52,6 +52,43 @@ def matmul(a, b):
         tall = reshape(a, prod(a.shape[:-1]), a.shape[-1])
         return reshape(MatMul()(tall, b), *a.shape[:-1], b.shape[-1])
     return MatMul()(a, b)
+
+
+def _product(name, doc, *ndims):
+    """matmul for operands of just these numbers of dimensions."""
+
+    def apply(a, b):
+        if (a.ndim, b.ndim) != ndims:
+            raise ValueError(
+                f"{name} expects operands of {ndims[0]} and {ndims[1]} dimensions, got shapes "
+                f"{a.shape} and {b.shape}"
+            )
+        return matmul(a, b)
+
+    apply.__name__ = apply.__qualname__ = name
+    apply.__doc__ = doc
+    return apply
+
+
+dot = _product("dot", "The inner product of two vectors.", 1, 1)
+mv = _product("mv", "A matrix times a vector.", 2, 1)
+mm = _product("mm", "The product of two matrices.", 2, 2)
+
+
+def bmm(a, b):
+    """The products of two stacks of as many matrices: (B, n, k), (B, k, m) -> (B, n, m)."""
+    if a.ndim != 3 or b.ndim != 3 or len(a) != len(b):
+        raise ValueError(
+            f"bmm expects two stacks of as many matrices, got shapes {a.shape} and {b.shape}"
+        )
+    return matmul(a, b)
+
+
+def outer(a, b):
+    """Each number of a vector times each of another: (n,), (m,) -> (n, m)."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise ValueError(f"outer expects two vectors, got shapes {a.shape} and {b.shape}")
+    return mul(unsqueeze(a, 1), b)
 
 
 def einsum(equation, *operands):
@@ -123,18 +160,12 @@ def _simplify(x, letters, needed):
     for letter in dict.fromkeys(letters):
         while letters.count(letter) > 1:
             first, second = [i for i, c in enumerate(letters) if c == letter][:2]
-            x, letters = _diagonal(x, first, second), letters[:second] + letters[second + 1 :]
+            x = movedim(diagonal(x, 0, first, second), -1, first)
+            letters = letters[:second] + letters[second + 1 :]
     alone = [i for i, letter in enumerate(letters) if letter not in needed]
     if alone:
         x = sum(x, alone)
     return x, "".join(letter for letter in letters if letter in needed)
-
-
-def _diagonal(x, first, second):
-    """x where the two axes have equal positions; the second axis goes."""
-    xp = array_module(x.data)
-    positions = xp.arange(x.numel()).reshape(x.shape)
-    return Gather(xp.moveaxis(xp.diagonal(positions, 0, first, second), -1, first))(x)
 
 
 def _join(a, a_letters, b, b_letters, later):

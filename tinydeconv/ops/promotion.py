@@ -52,16 +52,20 @@ def astype(x, dtype):
     return x if x.dtype == dtype else Cast(dtype)(x)
 
 
-def to(x, target):
-    """The tensor on another device ("cpu", "cuda:0"), in another dtype, or both as in another
-    tensor.
+def to(x, *target, device=None, dtype=None):
+    """The tensor on another device ("cpu", "cuda:0"), in another dtype, or both, as in another
+    tensor: to("cuda"), to(td.float64), to("cuda", td.float64), to(other).
     """
-    if isinstance(target, Tensor):
-        return to(to(x, target.device), target.dtype)
-    if isinstance(target, (type, np.dtype)) or target in np.sctypeDict:
-        return astype(x, target)
-    where = as_device(target)
-    return x if x.device == where else To(where, x.device)(x)
+    for wish in target:
+        if isinstance(wish, Tensor):
+            device, dtype = wish.device, wish.dtype
+        elif isinstance(wish, (type, np.dtype)) or wish in np.sctypeDict:
+            dtype = wish
+        else:
+            device = wish
+    if device is not None and x.device != as_device(device):
+        x = To(as_device(device), x.device)(x)
+    return x if dtype is None else astype(x, dtype)
 
 
 def result_type(*operands):

@@ -1,16 +1,29 @@
 """Reductions: over `dim` (None: everything; an int or several), kept as size 1 with `keepdim`."""
 
+import math
 from collections import namedtuple
-from math import prod
 
 import numpy as np
 
 from ..backend import array_module
 from ..engine import Op
 from ..tensor import Tensor
-from .elementwise import exp, log, maximum, minimum, sqrt, where
+from .elementwise import maximum, minimum, where
+from .indexing import gather
+from .maths import exp, log, sqrt
 from .promotion import FLOAT, as_floating, astype
-from .shape import BroadcastTo, Reshape, add_up, axes, axis, gather, squeeze
+from .shape import (
+    BroadcastTo,
+    Reshape,
+    add_up,
+    axes,
+    axis,
+    cat,
+    flip,
+    narrow,
+    reshape,
+    squeeze,
+)  # fmt: skip
 
 ValuesAndIndices = namedtuple("ValuesAndIndices", "values indices")
 
@@ -86,6 +99,21 @@ class LogSoftmax(Op):
         return g - exp(y) * sum(g, self.axis, keepdim=True)
 
 
+class CumSum(Op):
+    """Running sums along an axis."""
+
+    linear = True
+
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        return x.cumsum(self.axis)
+
+    def backward(self, g, y, x, needs):
+        return flip(CumSum(self.axis)(flip(g, self.axis)), self.axis)
+
+
 def _shifted(x, axis):
     """Moved so that the largest is 0 along the axis and exp does not overflow."""
     return x - x.max(axis=axis, keepdims=True) if x.size else x
@@ -121,23 +149,72 @@ def mean(x, dim=None, keepdim=False, dtype=None):
     if x.dtype.kind != "f":
         raise TypeError(f"mean needs a floating tensor, got {x.dtype}: use .float().mean()")
     wide = astype(x, np.promote_types(x.dtype, FLOAT))  # a sum in float16 could be infinite
-    return astype(sum(wide, dim, keepdim) / prod(x.shape[d] for d in _over(dim, x.ndim)), x.dtype)
+    return astype(
+        sum(wide, dim, keepdim) / math.prod(x.shape[d] for d in _over(dim, x.ndim)), x.dtype
+    )
 
 
-def var(x, dim=None, *, correction=1, keepdim=False):
+def prod(x, dim=None, keepdim=False, dtype=None):
+    """The product; of integers and booleans it is an int64. Right at zeros too, to any order."""
+    if dtype is not None or x.dtype.kind != "f":
+        x = astype(x, np.int64 if dtype is None else dtype)
+    if dim is None or not x.ndim:
+        x, dim, keepdim = reshape(x, -1), 0, False
+    dim = axis(dim, x.ndim)
+    if not x.shape[dim]:
+        return sum(x, dim, keepdim) + 1
+    while x.shape[dim] > 1:  # pairs, pairs of pairs, ...: no division
+        half = x.shape[dim] // 2
+        pairs = narrow(x, dim, 0, half) * narrow(x, dim, half, half)
+        x = cat([pairs, narrow(x, dim, 2 * half, x.shape[dim] - 2 * half)], dim)
+    return x if keepdim else squeeze(x, dim)
+
+
+def cumsum(x, dim, dtype=None):
+    """Running sums along dim; of integers and booleans they are int64."""
+    if dtype is not None or x.dtype.kind != "f":
+        x = astype(x, np.int64 if dtype is None else dtype)
+    dims = axes(dim, x.ndim)
+    return CumSum(*dims)(x) if dims else x
+
+
+def diff(x, n=1, dim=-1, prepend=None, append=None):
+    """Each number minus the one before it along dim, n times; prepend and append join first."""
+    x = cat([part for part in (prepend, x, append) if part is not None], dim)
+    for _ in range(n):
+        n = x.shape[dim]
+        rest, first = narrow(x, dim, n > 0, n - (n > 0)), narrow(x, dim, 0, n - (n > 0))
+        x = rest ^ first if x.dtype.kind == "b" else rest - first
+    return x
+
+
+def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
     """The mean squared distance from the mean; unbiased: divided by the number of elements minus
-    `correction`.
+    `correction`, which `unbiased` sets to 1 or 0.
     """
     x = as_floating(x)
+    correction = correction if unbiased is None else int(unbiased)
     dims = _over(dim, x.ndim)
     centred = x - mean(x, dims, keepdim=True)
-    freedom = prod(x.shape[d] for d in dims) - correction
+    freedom = math.prod(x.shape[d] for d in dims) - correction
     return sum(centred * centred, dims, keepdim) / float(freedom if freedom > 0 else 0)
 
 
-def std(x, dim=None, *, correction=1, keepdim=False):
+def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
     """The square root of var; where it is 0 the gradient is 0."""
-    return _root(var(x, dim, correction=correction, keepdim=keepdim))
+    return _root(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+def var_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
+    """(var, mean)"""
+    x = as_floating(x)
+    return var(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
+
+
+def std_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
+    """(std, mean)"""
+    x = as_floating(x)
+    return std(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
 
 
 def norm(x, p=2, dim=None, keepdim=False):
@@ -179,9 +256,11 @@ def _argument(name, x, dim, keepdim):
         _nonempty(name, x, axes(None, x.ndim))
         found = getattr(x.data, name)()
         return Tensor(array_module(x.data).asarray(found).reshape((1,) * x.ndim if keepdim else ()))
-    dim = axis(dim, x.ndim)
-    _nonempty(name, x, (dim,))
-    return Tensor(array_module(x.data).asarray(getattr(x.data, name)(axis=dim, keepdims=keepdim)))
+    dims = axes(dim, x.ndim)
+    _nonempty(name, x, dims)
+    data = x.data if x.ndim else x.data.reshape(1)
+    found = getattr(data, name)(axis=dims[0] if dims else 0, keepdims=keepdim and x.ndim > 0)
+    return Tensor(array_module(data).asarray(found).reshape(() if not x.ndim else found.shape))
 
 
 def argmax(x, dim=None, keepdim=False):
@@ -214,10 +293,41 @@ def _pick(x, dim, keepdim, over_all, argument, between):
     if dim is None:
         return over_all(x)
     where_ = argument(x, dim, keepdim=True)
-    values = gather(x, dim, where_)
+    values = _taken(x, dim, where_)
     if not keepdim:
         values, where_ = squeeze(values, dim), squeeze(where_, dim)
     return ValuesAndIndices(values, where_)
+
+
+def _taken(x, dim, indices):
+    return gather(x, dim, indices) if x.ndim else x
+
+
+def argsort(x, dim=-1, descending=False, stable=False):
+    """The positions that would sort x along dim; equal numbers keep their order (so it is always
+    stable), and NaNs count as the largest.
+    """
+    dims = axes(dim, x.ndim)
+    if not dims:
+        return Tensor(array_module(x.data).zeros((), np.int64))
+    data = flip(x, dims).data if descending else x.data
+    order = Tensor(array_module(data).argsort(data, axis=dims[0], kind="stable"))
+    return flip(x.shape[dims[0]] - 1 - order, dims) if descending else order
+
+
+def sort(x, dim=-1, descending=False, stable=False):
+    """(values, indices) sorted along dim; equal numbers keep their order."""
+    indices = argsort(x, dim, descending, stable)
+    return ValuesAndIndices(_taken(x, dim, indices), indices)
+
+
+def topk(x, k, dim=-1, largest=True, sorted=True):
+    """(values, indices) of the k largest (or smallest) along dim, in order."""
+    indices = argsort(x, dim, largest)
+    if not 0 <= k <= (x.shape[dim] if x.ndim else 1):
+        raise ValueError(f"topk of {k} does not fit dim {dim} of shape {x.shape}")
+    indices = narrow(indices, dim, 0, k) if x.ndim else indices
+    return ValuesAndIndices(_taken(x, dim, indices), indices)
 
 
 def all(x, dim=None, keepdim=False):
@@ -229,6 +339,27 @@ def all(x, dim=None, keepdim=False):
 def any(x, dim=None, keepdim=False):
     """Whether some element is true (not zero)."""
     return ~all(x == 0, dim, keepdim)
+
+
+def count_nonzero(x, dim=None):
+    """How many elements are not zero."""
+    return sum(x != 0, dim)
+
+
+def isclose(x, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Where |x - other| <= atol + rtol |other|; equal infinities are close."""
+    xp = array_module(x.data)
+    return Tensor(xp.isclose(x.data, other.data, rtol, atol, equal_nan))
+
+
+def allclose(x, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether all numbers are close (see isclose), as a Python bool."""
+    return bool(all(isclose(x, other, rtol, atol, equal_nan)))
+
+
+def equal(x, other):
+    """Whether the two have one shape and the same numbers, as a Python bool."""
+    return x.shape == other.shape and bool(all(x == other))
 
 
 def logsumexp(x, dim, keepdim=False):
@@ -244,9 +375,9 @@ def logsumexp(x, dim, keepdim=False):
 
 def softmax(input, dim):
     """exp(x) / sum(exp(x)) along dim."""
-    return Softmax(axis(dim, input.ndim))(as_floating(input))
+    return Softmax(axes(int(dim), input.ndim))(as_floating(input))
 
 
 def log_softmax(input, dim):
     """log(softmax(x)) along dim, without overflow."""
-    return LogSoftmax(axis(dim, input.ndim))(as_floating(input))
+    return LogSoftmax(axes(int(dim), input.ndim))(as_floating(input))

@@ -9,10 +9,9 @@ from math import prod
 
 import numpy as np
 
-from ..backend import array_module, is_array
+from ..backend import array_module
 from ..engine import Op
-from ..tensor import Tensor
-from .promotion import FLOAT, must_be_tensor, promote
+from .promotion import FLOAT, promote
 
 # ---------------------------------------------------------------- the ops
 
@@ -28,6 +27,18 @@ class Reshape(Op):
 
     def backward(self, g, y, x, needs):
         return Reshape(x.shape)(g)
+
+
+class Copy(Op):
+    """The same numbers in memory of their own, in C order."""
+
+    linear = True
+
+    def forward(self, x):
+        return array_module(x).array(x, order="C")
+
+    def backward(self, g, y, x, needs):
+        return g
 
 
 class Permute(Op):
@@ -175,17 +186,21 @@ def axis(dim, ndim):
         raise TypeError(f"expected dim to be an int, got {type(dim).__name__}")
     if not -ndim <= dim < ndim:
         raise IndexError(f"dim {dim} is out of range for a tensor of {ndim} dimensions")
-    return dim % ndim
+    return operator.index(dim) % ndim
 
 
 def axes(dim, ndim):
-    """Dimensions as a tuple counted from 0: all of them for None, one for an int."""
+    """Dimensions as a tuple counted from 0: all of them for None, one for an int. A 0-d tensor
+    has none, but may be asked for its dim 0 or -1, as in PyTorch.
+    """
     if dim is None:
         return tuple(range(ndim))
-    found = tuple(axis(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    found = tuple(
+        axis(d, max(ndim, 1)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
+    )
     if len(set(found)) != len(found):
         raise ValueError(f"expected each dim once, got {dim}")
-    return found
+    return found if ndim else ()
 
 
 def _sizes(sizes):
@@ -261,70 +276,64 @@ def expand(x, *sizes):
     return BroadcastTo(shape)(x)
 
 
+def repeat(x, *sizes):
+    """Copies side by side, so many along each dimension; more sizes make new ones in front."""
+    sizes = _sizes(sizes)
+    if len(sizes) < x.ndim or any(n < 0 for n in sizes):
+        raise ValueError(
+            f"repeat needs at least {x.ndim} sizes of 0 or more for shape {x.shape}, got {sizes}"
+        )
+    shape = (1,) * (len(sizes) - x.ndim) + x.shape
+    pairs = [(1, n) for n in shape], list(zip(sizes, shape, strict=True))
+    narrow_, wide = (tuple(n for pair in each for n in pair) for each in pairs)
+    copies = BroadcastTo(wide)(Reshape(narrow_)(x))
+    return Reshape(tuple(r * n for r, n in pairs[1]))(copies)
+
+
+def clone(x):
+    """A copy with a memory of its own; the gradient flows back to x."""
+    return Copy()(x)
+
+
+def contiguous(x):
+    """x itself when its memory is in C order, otherwise such a copy."""
+    return x if x.data.flags.c_contiguous else Copy()(x)
+
+
 def sum_to(x, shape):
     """Summed over what broadcasting from `shape` repeats."""
     return x if x.shape == tuple(shape) else SumTo(tuple(shape))(x)
+
+
+def movedim(x, source, destination):
+    """The dimensions `source` moved to the places `destination`; the others keep their order."""
+    source, destination = axes(source, x.ndim), axes(destination, x.ndim)
+    if len(source) != len(destination):
+        raise ValueError(
+            f"movedim expects as many sources as destinations, got {source} and {destination}"
+        )
+    order = [d for d in range(x.ndim) if d not in source]
+    for to, d in sorted(zip(destination, source, strict=True)):
+        order.insert(to, d)
+    return Permute(tuple(order))(x)
+
+
+def unflatten(x, dim, sizes):
+    """One dimension as several; one of the sizes may be -1."""
+    dim = axis(dim, x.ndim)
+    try:
+        return reshape(x, *x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+    except ValueError:
+        raise ValueError(
+            f"cannot unflatten dim {dim} of size {x.shape[dim]} into sizes {tuple(sizes)}: their "
+            f"product must be {x.shape[dim]}"
+        ) from None
 
 
 def flip(x, *dims):
     """Reversed along the given dimensions."""
     backwards = axes(_sizes(dims), x.ndim)
     return Slice(tuple(slice(None, None, -1 if d in backwards else 1) for d in range(x.ndim)))(x)
-
-
-def index(x, key):
-    """x[key], with NumPy's basic and advanced indexing; keys may hold Tensors, arrays and lists."""
-    xp = array_module(x.data)
-    key = tuple(_plain(k, xp) for k in (key if isinstance(key, tuple) else (key,)))
-    if all(
-        k is None or k is Ellipsis or isinstance(k, (int, slice)) and not isinstance(k, bool)
-        for k in key
-    ):
-        return Slice(key)(x)
-    return Gather(_positions(x, xp)[key])(x)
-
-
-def _plain(k, xp):
-    """One part of a key: ints, slices, None and Ellipsis as they are, the rest as arrays."""
-    if k is None or k is Ellipsis or isinstance(k, (int, slice)):
-        return k
-    if isinstance(k, Tensor):
-        k = k.data
-    if not is_array(k) and hasattr(k, "__index__"):
-        return int(k)
-    k = k if isinstance(k, xp.ndarray) else xp.asarray(k, dtype=None if np.size(k) else np.int64)
-    if k.dtype.kind not in "biu":
-        raise IndexError(f"an index must be made of integers or booleans, got {k.dtype}")
-    return int(k) if k.ndim == 0 and k.dtype.kind != "b" else k
-
-
-def _positions(x, xp):
-    """Each element's own flat position, in x's shape."""
-    return xp.arange(x.numel()).reshape(x.shape)
-
-
-def gather(x, dim, index):
-    """out[i][j] = x[index[i][j]][j] for dim 0, and so on: picks along `dim`; index has as many
-    dimensions as x.
-    """
-    dim = axis(dim, x.ndim)
-    if must_be_tensor("index", index).dtype.kind not in "iu":
-        raise TypeError(f"gather needs an integer index, got {index.dtype}")
-    if index.ndim != x.ndim or any(
-        n > m for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim
-    ):
-        raise ValueError(
-            f"gather along dim {dim} of shape {x.shape} needs an index of {x.ndim} dimensions, "
-            f"none larger than the input's, got {index.shape}"
-        )
-    xp = array_module(x.data, index.data)
-    if index.numel() and not 0 <= int(index.data.min()) <= int(index.data.max()) < x.shape[dim]:
-        raise IndexError(
-            f"gather along dim {dim} of size {x.shape[dim]} got indices from "
-            f"{int(index.data.min())} to {int(index.data.max())}"
-        )
-    part = tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(index.shape))
-    return Gather(xp.take_along_axis(_positions(x, xp)[part], index.data, dim))(x)
 
 
 def cat(tensors, dim=0):
@@ -375,4 +384,44 @@ def split(x, split_size_or_sections, dim=0):
     before = (slice(None),) * dim
     return tuple(
         Slice((*before, slice(start, start + n)))(x) for start, n in zip(starts, sizes, strict=True)
+    )
+
+
+def chunk(x, chunks, dim=0):
+    """At most `chunks` pieces of equal size along a dimension (the last may be smaller)."""
+    if chunks < 1:
+        raise ValueError(f"expected at least 1 chunk, got {chunks}")
+    size = x.shape[axis(dim, x.ndim)]
+    return split(x, -(-size // chunks) if size else [0] * chunks, dim)
+
+
+def narrow(x, dim, start, length):
+    """The part of a dimension that begins at `start` (negative: from the end)."""
+    dim = axis(dim, x.ndim)
+    size = x.shape[dim]
+    first = start + size * (start < 0)
+    if not 0 <= first <= first + length <= size:
+        raise IndexError(
+            f"narrow to {length} elements from {start} does not fit dim {dim} of size {size}"
+        )
+    return Slice((slice(None),) * dim + (slice(first, first + length),))(x)
+
+
+def unbind(x, dim=0):
+    """The slices along a dimension, which goes."""
+    before = (slice(None),) * axis(dim, x.ndim)
+    return tuple(Slice((*before, i))(x) for i in range(x.shape[len(before)]))
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Coordinates of a grid: of vectors of n and m numbers two (n, m) tensors, with "xy" (m, n)."""
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"expected indexing 'ij' or 'xy', got {indexing!r}")
+    if indexing == "xy" and len(tensors) > 1:
+        first, second, *rest = meshgrid(tensors[1], tensors[0], *tensors[2:])
+        return (second, first, *rest)
+    shape, n = tuple(x.numel() for x in tensors), len(tensors)
+    return tuple(
+        expand(reshape(x, *(-1 if i == d else 1 for i in range(n))), shape)
+        for d, x in enumerate(tensors)
     )
