@@ -1,7 +1,8 @@
 # make demo     trains the denoiser and draws its picture into runs/denoise; run again, it goes on
 #               where it was stopped (to train anew, remove runs/denoise)
 # make test     the quick tests;  make test-slow  the others
-# make lint     ruff;  make types  mypy
+# make lint     ruff;  make types  mypy, and what the type stubs say
+# make pages    writes what is generated: the type stubs and docs/reference.md
 # Each makes .venv on first use and again when pyproject.toml changes.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PY := $(VENV)/bin/python
 DEMO := runs/denoise
 WARN := PYTHONWARNDEFAULTENCODING=1
 
-.PHONY: demo test test-slow notebooks parity lint types clean
+.PHONY: demo test test-slow notebooks parity lint types pages clean
 
 demo: $(VENV)/.stamp
 	$(PY) -m tinydeconv train denoise --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
@@ -36,6 +37,11 @@ lint: $(VENV)/.stamp
 
 types: $(VENV)/.stamp
 	$(PY) -m mypy
+	$(WARN) $(PY) -m pytest -m 'slow or not slow' tests/test_typing.py
+
+pages: $(VENV)/.stamp
+	$(PY) tools/stubs.py
+	$(PY) tools/reference.py
 
 $(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint]"
 $(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)

@@ -158,7 +158,7 @@ POOLING = {
         ValueError,
         ("(3, 4)", "kernel (1, 2)", "dilation (1, 5)", "padding (0, 1)"),
     ),
-    "integers": (lambda: F.max_pool2d(x2.long(), 2), TypeError, ("int64", ".float()")),
+    "integers": (lambda: F.avg_pool2d(x2.long(), 2), TypeError, ("int64", ".float()")),
     "divisor": (lambda: F.avg_pool2d(x2, 2, divisor_override=0), ValueError, (0,)),
     "unpool: float indices": (
         lambda: F.max_unpool2d(x2, td.zeros(*x2.shape), 2),

@@ -16,7 +16,7 @@ from PIL import Image
 import tinydeconv as td
 from tinydeconv import models, train
 from tinydeconv.cli import main
-from tinydeconv.ops import elementwise
+from tinydeconv.ops import maths
 from tinydeconv.recipes import denoise as recipe
 from tinydeconv.recipes.denoise import Settings
 
@@ -80,7 +80,7 @@ def test_gradcheck_prints_a_table_with_the_worst_last(capsys):
 
 
 def test_gradcheck_shows_what_is_wrong_last(capsys, monkeypatch):
-    monkeypatch.setattr(elementwise.Exp, "backward", lambda self, g, y, x, needs: g * y * 2)
+    monkeypatch.setattr(maths.Exp, "backward", lambda self, g, y, x, needs: g * y * 2)
     assert exit_code("gradcheck", "exp", "tanh") == 1
     table, details = capsys.readouterr().out.split("\n\n", 1)
     assert re.search(r"Exp .* wrong$", table) and table.count("wrong") == 1
@@ -279,6 +279,11 @@ def keeping(kept):
     return spoil
 
 
+def without_moments_and_steps(told, tensors):
+    keeping(lambda name: "exp_avg" not in name)(told, tensors)
+    told["optimizer"]["numbers"] = {}
+
+
 ODD_CHECKPOINTS = {
     "lacks-settings": without("settings"),
     "lacks-schedule": without("schedule"),
@@ -288,6 +293,7 @@ ODD_CHECKPOINTS = {
     "lacks-losses": keeping(lambda name: name != "losses"),
     "lacks-a-weight": keeping(lambda name: name != "model.first.weight"),
     "lacks-moments": keeping(lambda name: "exp_avg" not in name),
+    "lacks-moments-and-steps": without_moments_and_steps,
     "settings-in-words": telling("settings", "none"),
     "optimizer-in-words": telling("optimizer", "none"),
     "odd-schedule": telling("schedule", {"last_epoch": "x"}),

@@ -1,8 +1,11 @@
 """Weights on disk: what comes back, what is refused, and that a file is whole or not there."""
 
+import io
 import json
 import os
+import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -113,9 +116,9 @@ def test_a_file_cut_short(tmp_path, keep):
     "content",
     [
         b"\x89PNG\r\n\x1a\n" + bytes(100),
-        b"PK\x03\x04" + bytes(100),  # a zip file, such as PyTorch's own
         "just text, 文字\n".encode() * 9,
         struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 0x280) + b"{" + bytes(99),  # begins with two bytes of a pickle
         struct.pack("<Q", 2**60) + b"{}",
         struct.pack("<Q", 60)
         + b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,800]}}'.ljust(60),
@@ -126,6 +129,61 @@ def test_a_file_of_another_kind(tmp_path, content):
     path.write_bytes(content)
     with refused(ValueError, path, "another format"):
         td.load(path)
+
+
+class Trap:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+def zipped(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("weights/data.pkl", data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["net.pth", "net.pt", "net", "net.bin", "a net.safetensors"])
+@pytest.mark.parametrize("pack", [zipped, bytes], ids=["zip", "plain"])  # PyTorch since 1.6; before
+def test_a_pickle_is_not_read_but_told_how_to_convert(tmp_path, name, protocol, pack):
+    path, mark = tmp_path / name, tmp_path / "mark"
+    path.write_bytes(pack(pickle.dumps(Trap(str(mark)), protocol)))
+    for read in (td.load, td.load_metadata):
+        with refused(ValueError, path, "pickle", "torch.load", "weights_only=True"):
+            read(path)
+        with refused(ValueError, "safetensors.torch.save_file", path.with_suffix(".safetensors")):
+            read(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt", "ckpt", "pkl", "pickle"])
+def test_a_broken_pickle_is_known_by_its_name(tmp_path, suffix):
+    path = tmp_path / f"net.{suffix}"
+    path.write_bytes(b"")
+    with refused(ValueError, path, "pickle", "torch.load"):
+        td.load(path)
+    with refused(FileNotFoundError, tmp_path / f"other.{suffix}"):
+        td.load(tmp_path / f"other.{suffix}")
+    td.save({"x": td.ones(2)}, path)  # a name alone does no harm
+    assert td.load(path)["x"].tolist() == [1, 1]
+
+
+def test_what_is_told_about_files_of_numpy_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("weights.npz", w=np.arange(3.0), b=np.float32(1))
+    with refused(ValueError, "weights.npz", "NumPy", "np.load"):
+        td.load("weights.npz")
+    with pytest.raises(ValueError) as caught:
+        td.load("weights.npz")
+    exec(str(caught.value).partition("convert it with ")[2], {"td": td, "np": np})
+    found = td.load("weights.safetensors")
+    assert found["w"].tolist() == [0, 1, 2] and found["b"].shape == ()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ PyTorch's safetensors reads them too.
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -77,13 +78,36 @@ def _opened(path):
         raise FileNotFoundError(f"there is no file {path}") from None
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
+            _how_to_convert(path)
+            or f"{path} is not a whole safetensors file ({error}); a file cut short or of another "
             "format must be written again"
         ) from None
     except (TypeError, AttributeError) as error:  # NumPy lacks bfloat16, float8 and float4
         raise ValueError(
             f"{path} has numbers of a type that Tensors cannot hold ({error}): convert them first"
         ) from None
+
+
+def _how_to_convert(path):
+    """A sentence for files of PyTorch and NumPy, None for others."""
+    stem, suffix = os.path.splitext(path)
+    new = f"{stem}.safetensors"
+    if suffix == ".npz":
+        return (
+            f"{path} is a file of NumPy's, expected safetensors: convert it with td.save({{name: "
+            f"td.tensor(array) for name, array in np.load({path!r}).items()}}, {new!r})"
+        )
+    with open(path, "rb") as file:
+        # How a zip file and a pickle begin. A safetensors file begins with the length of its
+        # header, whose third byte is zero up to 64 kilobytes.
+        pickled = re.match(rb"PK[\x03\x05]|\x80[\x02-\x05][^\0]", file.read(4))
+    if pickled or suffix in (".pth", ".pt", ".ckpt", ".pkl", ".pickle"):
+        return (
+            f"{path} is a pickle, which could run any program and is not read: where PyTorch is "
+            f"installed, convert it with safetensors.torch.save_file(torch.load({path!r}, "
+            f"weights_only=True), {new!r})"
+        )
+    return None
 
 
 def write_atomically(path, data):

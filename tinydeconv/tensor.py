@@ -251,6 +251,13 @@ class Tensor:
             )
         return _rebuild, (type(self), self._data.copy(), self.requires_grad)
 
+    def __getattr__(self, name):
+        """For names that do not exist, among them those of PyTorch's in-place methods."""
+        told = f"a Tensor has no {name}"
+        if name.endswith("_") and hasattr(Tensor, name[:-1]):
+            told += f": nothing is changed in place, use x = x.{name[:-1]}(...)"
+        raise AttributeError(told, name=name, obj=self)
+
     def __len__(self):
         if self.ndim == 0:
             raise TypeError("a 0-d tensor has no length")
@@ -296,13 +303,14 @@ class Tensor:
 
 
 class Hook:
-    """What register_hook returns; remove() takes the hook off again."""
+    """What register_hook returns; remove() takes the hook off its owner again."""
 
-    def __init__(self, node, hook):
-        self.node, self.hook = node, hook
+    def __init__(self, owner, hook, where="hooks"):
+        self.owner, self.hook, self.where = owner, hook, where
 
     def remove(self):
-        self.node.hooks = tuple(h for h in self.node.hooks if h is not self.hook)
+        left = tuple(h for h in getattr(self.owner, self.where) if h is not self.hook)
+        setattr(self.owner, self.where, left)
 
 
 def _rebuild(kind, array, requires_grad):

@@ -123,7 +123,11 @@ class Training:
         told = {
             "settings": self.settings,
             "position": {"epoch": self.epoch, "batch": self.batch},
-            "optimizer": {"numbers": numbers, "param_groups": optimizer["param_groups"]},
+            "optimizer": {
+                "kept": list(optimizer["state"]),
+                "numbers": numbers,
+                "param_groups": optimizer["param_groups"],
+            },
             "schedule": self.schedule.state_dict(),
             "random": td.get_rng_state(),
         }
@@ -151,6 +155,8 @@ class Training:
         for key, value in (moments | told["optimizer"]["numbers"]).items():
             i, name = key.split(".")
             state.setdefault(int(i), {})[name] = value
+        if sorted(state) != sorted(told["optimizer"].get("kept", state)):
+            raise ValueError("the optimiser's state of some parameters is missing")
         self.model.load_state_dict(_below("model.", tensors))
         self.optimizer.load_state_dict(
             {"state": state, "param_groups": told["optimizer"]["param_groups"]}

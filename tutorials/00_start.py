@@ -271,8 +271,8 @@ for folder in ("../runs/denoise", "../docs"):
 # | **3** `engine.py` | how gradients walk back: notebook 01 |
 # | `tensor.py` | the Tensor, a handle on an array and its past |
 # | **4** `ops/conv.py` and the rest of `ops/` | operations, forward and backward side by side |
-# | **5** `gradcheck.py`, `opcases.py` | is the gradient right? Notebook 02 |
-# | `nn/`, `optim.py` | layers and networks; how they are trained |
+# | **5** `gradcheck.py`, `opcases/` | is the gradient right? Notebook 02 |
+# | `nn/`, `optim/` | layers and networks; how they are trained |
 # | `serialize.py` | weights to files that PyTorch can read, and back |
 # | `data/`, `metrics.py`, `viz.py` | photographs, PSNR and SSIM, pictures |
 # | `models/`, `train.py`, `recipes/` | the denoiser, the training loop, the demo |

@@ -610,13 +610,13 @@ plt.show()
 # %% [markdown]
 # ## 9. The same machine in the library
 #
-# Here are three operations of tinydeconv, as they stand in `tinydeconv/ops/elementwise.py`:
+# Here are three operations of tinydeconv, as they stand in `tinydeconv/ops/`:
 
 # %%
 import tinydeconv as td
-from tinydeconv.ops import elementwise
+from tinydeconv.ops import elementwise, maths
 
-for op in (elementwise.Add, elementwise.Mul, elementwise.Tanh):
+for op in (elementwise.Add, elementwise.Mul, maths.Sigmoid):
     print(inspect.getsource(op))
 
 # %% [markdown]

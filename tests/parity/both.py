@@ -110,4 +110,6 @@ def _cotangent(library, output, seed):
 
 
 def _flat(result):
-    return list(result) if isinstance(result, (tuple, list)) else [result]
+    if isinstance(result, (tuple, list)):
+        return [y for part in result for y in _flat(part)]
+    return [result]

@@ -40,8 +40,12 @@ class Call:
         return cls(*self.args, **self.options)
 
 
-# {layer: [(constructor's arguments, inputs)]}; a dict at the end of the inputs are options
+# {layer: [(constructor's arguments, inputs)]}; a dict at the end of the inputs are options, a tuple
+# among them several tensors in one argument
 LAYERS: dict[str, list] = {}
+
+# {layer that PyTorch has not: a torch.nn.Module to compare it with}
+THEIRS: dict[str, type] = {}
 
 
 def layer(name, call, *inputs):

@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 
 from .. import ops
-from ..geometry import ntuple, positive
+from ..geometry import ConvGeometry, ntuple, positive
+from ..ops.resampling import pad
 from .families import for_axes, layer
 from .init import fan_in_uniform
 from .module import Module, Parameter
@@ -73,8 +74,9 @@ class _ConvNd(Module):
     transposed = False
 
     def _set_up(
-        self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-    ):
+        self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+        padding_mode,
+    ):  # fmt: skip
         channels = {"in_channels": in_channels, "out_channels": out_channels}
         for name, count in {"groups": groups, **channels}.items():
             positive(name, (count,))
@@ -89,6 +91,14 @@ class _ConvNd(Module):
         for name in ("kernel_size", "stride", "dilation"):
             positive(name, getattr(self, name))
         self.padding = (padding,) * self.axes if isinstance(padding, int) else padding
+        self._pairs((1 << 30,) * self.axes)  # refuses a padding that suits no image
+        known = ("zeros",) if self.transposed else ("zeros", "reflect", "replicate", "circular")
+        if padding_mode not in known:
+            raise ValueError(
+                f"padding_mode of {type(self).__name__} is {' or '.join(known)}, got "
+                f"{padding_mode!r}"
+            )
+        self.padding_mode = padding_mode
         first, second = (
             (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         )
@@ -98,6 +108,12 @@ class _ConvNd(Module):
         self.bias = (
             fan_in_uniform(Parameter(np.empty(out_channels, np.float32)), fan_in) if bias else None
         )
+
+    def _pairs(self, spatial):
+        """The padding of an image of these sizes: (low, high) an axis."""
+        return ConvGeometry.of_conv(
+            spatial, self.kernel_size, self.stride, self.padding, self.dilation
+        ).padding
 
     def extra_repr(self):
         told = [
@@ -113,27 +129,38 @@ class _ConvNd(Module):
             value = getattr(self, name, default)
             if value != default:
                 told.append(f"{name}={value!r}")
-        return ", ".join(told + ["bias=False"] * (self.bias is None))
+        if self.bias is None:
+            told.append("bias=False")
+        if self.padding_mode != "zeros":
+            told.append(f"padding_mode={self.padding_mode!r}")
+        return ", ".join(told)
 
 
 class _Conv(_ConvNd):
     """Convolution with weights (out_channels, in_channels / groups, *kernel_size).
 
     (N, in_channels, *spatial) -> (N, out_channels, *spatial / stride), also without N. `padding`:
-    an int, one an axis, a (low, high) pair an axis, "valid" or "same".
+    an int, one an axis, a (low, high) pair an axis, "valid" or "same"; `padding_mode`: "zeros", or
+    pixels as in F.pad: "reflect", "replicate" or "circular".
     """
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-        bias=True,
+        bias=True, padding_mode="zeros",
     ):  # fmt: skip
         self._set_up(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode,
+        )  # fmt: skip
 
     def forward(self, input):
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            pairs = self._pairs(input.shape[-self.axes :])
+            input = pad(input, [n for pair in reversed(pairs) for n in pair], self.padding_mode)
+            padding = 0
         return ops.convolution(
-            input, self.weight, self.bias, self.axes, self.stride, self.padding, self.dilation,
+            input, self.weight, self.bias, self.axes, self.stride, padding, self.dilation,
             self.groups,
         )  # fmt: skip
 
@@ -143,17 +170,19 @@ class _ConvTranspose(_ConvNd):
 
     (N, in_channels, *spatial) -> (N, out_channels, *spatial * stride), also without N. The stride
     of a convolution forgets sizes; `output_padding`, or layer(x, output_size=...), chooses one.
+    `padding_mode` can only be "zeros", as in PyTorch.
     """
 
     transposed = True
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0,
-        groups=1, bias=True, dilation=1,
+        groups=1, bias=True, dilation=1, padding_mode="zeros",
     ):  # fmt: skip
         self._set_up(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
-        )
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode,
+        )  # fmt: skip
         self.output_padding = output_padding
 
     def forward(self, input, output_size=None):

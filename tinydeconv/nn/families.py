@@ -29,6 +29,23 @@ def for_axes(function):
     return [made(axes) for axes in (1, 2, 3)]
 
 
+class Described(Module):
+    """A layer whose attributes have the names of its constructor's arguments: the repr shows them.
+
+    `bias` may be the Parameter that the argument asked for.
+    """
+
+    def extra_repr(self):
+        told = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name)
+            if name == "bias" and not isinstance(value, bool):
+                value = value is not None
+            needed = parameter.default is parameter.empty
+            told.append(repr(value) if needed else f"{name}={value!r}")
+        return ", ".join(told)
+
+
 class FunctionLayer(Module):
     """A layer without parameters: a function whose settings are chosen beforehand.
 

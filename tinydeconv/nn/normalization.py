@@ -1,115 +1,270 @@
-"""Normalisation: functions and layers."""
+"""Normalisation: functions and layers.
+
+One idea over different axes: numbers that belong together are brought to mean 0 and variance 1,
+then scaled and shifted. Batch norm takes a channel of all images together, instance norm a channel
+of one image, group norm several channels of one image, layer norm the last dimensions.
+"""
+
+from math import prod
 
 import numpy as np
 
 from ..geometry import positive
-from .module import Buffer, Module, Parameter
+from .activations import accept
+from .families import Described
+from .module import Buffer, Parameter
 
 
 def batch_norm(
-    input,
-    running_mean=None,
-    running_var=None,
-    weight=None,
-    bias=None,
-    training=False,
-    momentum=0.1,
-    eps=1e-5,
-):
+    input, running_mean=None, running_var=None, weight=None, bias=None, training=False,
+    momentum=0.1, eps=1e-5,
+):  # fmt: skip
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, *spatial).
 
     In training, mean and var are the batch's (var biased) and move the running ones (var unbiased)
     by `momentum`; otherwise the running ones are used, and needed (Ioffe & Szegedy 2015).
     """
-    if input.ndim < 2:
-        raise ValueError(f"batch_norm expects (N, C) or (N, C, *spatial), got shape {input.shape}")
-    for other in (running_mean, running_var, weight, bias):
+    return _by_channel(
+        "batch_norm", (0,), input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+
+
+def instance_norm(
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
+    momentum=0.1, eps=1e-5,
+):  # fmt: skip
+    """Batch norm of each image of (N, C, *spatial) by itself (Ulyanov et al. 2016).
+
+    The running statistics, if given, move to the means over the images; they are used, and needed,
+    when `use_input_stats` is False.
+    """
+    return _by_channel(
+        "instance_norm", (), input, running_mean, running_var, weight, bias, use_input_stats,
+        momentum, eps,
+    )  # fmt: skip
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
+    """The channels of (N, C, *spatial) in groups, each image and group normalised by itself; weight
+    and bias are (C,) (Wu & He 2018).
+    """
+    _check("group_norm", input, (weight, bias))
+    n, channels, *spatial = input.shape
+    _divisible(channels, num_groups)
+    _several("group_norm", input.numel() // num_groups, input)
+    shape = num_groups, channels // num_groups
+    grouped = input.reshape(n, *shape, *spatial)
+    weight, bias = _each((1, *shape, *(1 for _ in spatial)), weight, bias)
+    y, *_ = _normalize(grouped, tuple(range(2, grouped.ndim)), weight, bias, eps)
+    return y.reshape(input.shape)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """The last dimensions, which have the sizes `normalized_shape`, normalised together; weight and
+    bias have these sizes too (Ba et al. 2016).
+    """
+    shape = _sizes(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"layer_norm expects an input whose last sizes are {shape}, got shape {input.shape}"
+        )
+    _check("layer_norm", input, (weight, bias), shape)
+    return _normalize(input, tuple(range(-len(shape), 0)), weight, bias, eps)[0]
+
+
+def _normalize(input, dims, weight, bias, eps, mean=None, var=None):
+    """(input - mean) / sqrt(var + eps) * weight + bias, and mean and var, which are those over
+    `dims` unless given. Weight and bias broadcast against the input.
+    """
+    wide = input.astype(np.promote_types(input.dtype, np.float32))  # squares in float16 overflow
+    if mean is None:
+        mean = wide.mean(dims, keepdim=True)
+    centred = wide - mean
+    if var is None:
+        var = (centred * centred).mean(dims, keepdim=True)
+    # Of nothing the variance is NaN. The scale is small: times the weight first, it saves a pass.
+    scale = (var + eps).rsqrt() if input.numel() else 1
+    y = centred * (scale if weight is None else scale * weight)
+    return (y if bias is None else y + bias).astype(input.dtype), mean, var
+
+
+def _by_channel(
+    name, dims, input, running_mean, running_var, weight, bias, use_input, momentum, eps
+):
+    """Each channel normalised, over `dims` and space or by the running statistics, which are moved
+    or used.
+    """
+    _check(name, input, (running_mean, running_var, weight, bias))
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name} expects both running_mean and running_var or neither, got one")
+    shape = (1, input.shape[1], *(1,) * (input.ndim - 2))
+    weight, bias = _each(shape, weight, bias)
+    if not use_input:
+        if running_mean is None:
+            raise ValueError(
+                f"{name} needs running_mean and running_var, got None: without them it takes the "
+                "statistics of its input, with training=True or use_input_stats=True"
+            )
+        running = _each(shape, running_mean, running_var)
+        return _normalize(input, dims, weight, bias, eps, *running)[0]
+    dims = (*dims, *range(2, input.ndim))
+    count = prod(input.shape[d] for d in dims)
+    _several(name, count, input)
+    y, mean, var = _normalize(input, dims, weight, bias, eps)
+    if running_mean is not None and input.numel():
+        unbiased = var * (count / (count - 1))
+        for running, found in ((running_mean, mean), (running_var, unbiased)):
+            # the mean is over the images of an instance norm
+            found = found.detach().mean(0).reshape(-1).astype(running.dtype).data
+            running.data = running.data + momentum * (found - running.data)
+    return y
+
+
+def _each(shape, *parameters):
+    return [p if p is None else p.reshape(shape) for p in parameters]
+
+
+def _check(name, input, parameters, shape=None):
+    """Refuses parameters that do not fit: of another dtype, or not of this shape (one a channel of
+    (N, C, *spatial) for None).
+    """
+    if shape is None:
+        if input.ndim < 2:
+            raise ValueError(f"{name} expects (N, C) or (N, C, *spatial), got shape {input.shape}")
+        shape = input.shape[1:2]
+    for other in parameters:
         if other is not None and other.dtype != input.dtype:
             raise TypeError(
-                f"batch_norm expects one dtype, got {input.dtype} with parameters of "
-                f"{other.dtype}: cast the input or the layer with .float() or .double()"
+                f"{name} expects one dtype, got {input.dtype} with parameters of {other.dtype}: "
+                "cast the input or the layer with .float() or .double()"
             )
-    dims = (0, *range(2, input.ndim))
-    shape = (1, -1, *(1,) * (input.ndim - 2))
-    if training:
-        count = input.numel() // max(input.shape[1], 1)
-        if count <= 1:
+        if other is not None and other.shape != shape:
             raise ValueError(
-                "batch_norm in training needs more than one value a channel, got shape "
-                f"{input.shape}"
+                f"{name} of shape {input.shape} expects parameters of shape {shape}, got "
+                f"{other.shape}"
             )
-        mean = input.mean(dims, keepdim=True)
-        centred = input - mean
-        var = (centred * centred).mean(dims, keepdim=True)
-        if running_mean is not None:
-            for running, batch in (
-                (running_mean, mean),
-                (running_var, var * (count / (count - 1))),
-            ):
-                running.data = running.data + momentum * (batch.data.reshape(-1) - running.data)
-    elif running_mean is None:
+    accept(name, input)
+
+
+def _several(name, count, input):
+    if count == 1:
         raise ValueError(
-            "batch_norm without training=True needs running_mean and running_var, got None"
+            f"{name} needs more than one value to take statistics of, got shape {input.shape}"
         )
-    else:
-        centred, var = input - running_mean.reshape(shape), running_var.reshape(shape)
-    y = centred / (var + eps).sqrt()
-    if weight is not None:
-        y = y * weight.reshape(shape)
-    return y if bias is None else y + bias.reshape(shape)
+
+
+def _divisible(channels, num_groups):
+    positive("num_groups", (num_groups,))
+    if channels % num_groups:
+        raise ValueError(
+            f"num_groups must divide the channels, got {num_groups} groups and {channels} channels"
+        )
+
+
+def _sizes(shape):
+    return (shape,) if hasattr(shape, "__index__") else tuple(shape)
 
 
 # ---------------------------------------------------------------- layers
 
 
-class _BatchNorm(Module):
+class _Norm(Described):
+    """A normalisation with a learned scale and shift."""
+
+    def _set_up(self, shape, affine, bias):
+        self.weight = Parameter(np.ones(shape, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(shape, np.float32)) if affine and bias else None
+
+
+class GroupNorm(_Norm):
+    """Groups of channels of each image brought to mean 0 and variance 1, then each channel scaled
+    and shifted. See F.group_norm.
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, *, bias=True):
+        positive("num_channels", (num_channels,))
+        _divisible(num_channels, num_groups)
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        self._set_up((num_channels,), affine, bias)
+
+    def forward(self, input):
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class LayerNorm(_Norm):
+    """The last dimensions brought to mean 0 and variance 1, then each place scaled and shifted. See
+    F.layer_norm.
+    """
+
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True):
+        self.normalized_shape, self.eps = _sizes(normalized_shape), eps
+        positive("normalized_shape", self.normalized_shape)
+        self.elementwise_affine = elementwise_affine
+        self._set_up(self.normalized_shape, elementwise_affine, bias)
+
+    def forward(self, input):
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class _BatchNorm(_Norm):
     """Each channel brought to mean 0 and variance 1, then scaled and shifted. See F.batch_norm."""
 
-    dims: tuple
+    dims: tuple  # how many an input may have
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
+    def __init__(
+        self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, *,
+        bias=True,
+    ):  # fmt: skip
         positive("num_features", (num_features,))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
-        self.running_mean = (
-            Buffer(np.zeros(num_features, np.float32)) if track_running_stats else None
-        )
-        self.running_var = (
-            Buffer(np.ones(num_features, np.float32)) if track_running_stats else None
-        )
-        self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if track_running_stats else None
+        self._set_up((num_features,), affine, bias)
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Buffer(np.zeros(num_features, np.float32))
+            self.running_var = Buffer(np.ones(num_features, np.float32))
+            self.num_batches_tracked = Buffer(np.zeros((), np.int64))
 
     def forward(self, input):
-        if input.ndim not in self.dims or input.shape[1] != self.num_features:
+        self._check(input, 1)
+        momentum, count = self.momentum, self.num_batches_tracked if self.training else None
+        if count is not None and momentum is None:  # the plain mean over all batches
+            momentum = 1 / (count.item() + 1)
+        y = self._applied(batch_norm, input, momentum)
+        if count is not None:
+            count.data = count.data + np.int64(1)
+        return y
+
+    def _applied(self, function, input, momentum):
+        use_batch = self.training or not self.track_running_stats
+        running = self.running_mean, self.running_var
+        return function(input, *running, self.weight, self.bias, use_batch, momentum, self.eps)
+
+    def _check(self, input, channel_dim):
+        if input.ndim not in self.dims or input.shape[channel_dim] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}({self.num_features}) expects "
                 f"{' or '.join(map(str, self.dims))} dimensions with {self.num_features} channels, "
                 f"got shape {input.shape}"
             )
-        momentum, count = self.momentum, self.num_batches_tracked if self.training else None
-        if count is not None and momentum is None:  # the plain mean over all batches
-            momentum = 1 / (count.item() + 1)
-        y = batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or not self.track_running_stats,
-            momentum,
-            self.eps,
-        )
-        if count is not None:
-            count.data = count.data + np.int64(1)
-        return y
 
-    def extra_repr(self):
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
+
+class _InstanceNorm(_BatchNorm):
+    """Each channel of each image brought to mean 0 and variance 1. See F.instance_norm."""
+
+    def __init__(
+        self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, *,
+        bias=True,
+    ):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
+
+    def forward(self, input):
+        unbatched = input.ndim == self.dims[0]
+        self._check(input, 0 if unbatched else 1)
+        images = input.unsqueeze(0) if unbatched else input
+        y = self._applied(instance_norm, images, self.momentum or 0.0)
+        return y.squeeze(0) if unbatched else y
 
 
 class BatchNorm1d(_BatchNorm):
@@ -128,3 +283,21 @@ class BatchNorm3d(_BatchNorm):
     """Batch normalisation of (N, C, D, H, W)."""
 
     dims = (5,)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalisation of (N, C, L) or (C, L)."""
+
+    dims = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Instance normalisation of (N, C, H, W) or (C, H, W)."""
+
+    dims = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of (N, C, D, H, W) or (C, D, H, W)."""
+
+    dims = (4, 5)

@@ -28,7 +28,7 @@ CASES = [case for family in (*core.FAMILIES, *functional.FAMILIES) for case in f
 def every_op(base=Op):
     """Every Op class of this package that has a forward of its own."""
     for op in base.__subclasses__():
-        if op.forward is not Op.forward and op.__module__.startswith("tinydeconv."):
+        if op.backward is not Op.backward and op.__module__.startswith("tinydeconv."):
             yield op
         yield from every_op(op)
 

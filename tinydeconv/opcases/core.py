@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..geometry import ConvGeometry
-from ..ops import conv, elementwise, linalg, maths, promotion, reduction, shape, windows
+from ..ops import conv, elementwise, joining, linalg, maths, promotion, reduction, shape, windows
 from .case import Case
 
 
@@ -41,8 +41,8 @@ def _maths():
     m = maths
     for op in (m.Exp, m.Expm1, m.Sin, m.Cos, m.Arctan, m.Tanh, m.Sigmoid, m.Softplus, m.Erf):
         yield Case(op, "", (2, 3))
-    for op in (m.Log, m.Log1p, m.Sqrt):
-        yield Case(op, "", (2, 3), positive=True)
+    for of_positive in (m.Log, m.Log1p, m.Sqrt):
+        yield Case(of_positive, "", (2, 3), positive=True)
     yield Case(m.Arcsin, "", [[-0.6, 0.1], [0.3, 0.7]])
     yield Case(m.Sign, "", (2, 3), expect="zero derivative")
     for how in ("floor", "ceil", "trunc", "rint"):
@@ -71,7 +71,7 @@ def _shape():
         yield Case(s.Paste, note, np.ones((2, 4))[key].shape, args=(key, (2, 4)))
     yield Case(s.Gather, "with repeats", (2, 3), args=(twice,))
     yield Case(s.Scatter, "with repeats", (2, 3), args=(twice, (2, 4)))
-    yield Case(s.Cat, "and an empty one", (2, 1), (2, 0), (2, 2), args=(1,))
+    yield Case(joining.Cat, "and an empty one", (2, 1), (2, 0), (2, 2), args=(1,))
     yield Case(lambda x: x.mT.clone().contiguous(), "", (2, 3), group="clone")
     yield Case(lambda x: ops.repeat(x, 2, 1, 2, 1), "", (2, 1, 3), group="repeat")
     yield Case(lambda x: ops.chunk(x, 2, 1)[1], "", (2, 3), group="chunk")
@@ -79,7 +79,9 @@ def _shape():
     yield Case(ops.narrow, "", (2, 4), dim=1, start=1, length=2)
     yield Case(ops.movedim, "", (2, 1, 3), source=0, destination=-1)
     yield Case(ops.unflatten, "", (4, 3), dim=0, sizes=(2, -1))
-    yield Case(lambda x, y: sum(ops.meshgrid(x, y, indexing="xy")), "", (2,), (3,), group="meshgrid")
+    yield Case(
+        lambda x, y: sum(ops.meshgrid(x, y, indexing="xy")), "", (2,), (3,), group="meshgrid"
+    )
     yield Case(lambda x, y: ops.stack([x, y, x], 1), "", (2, 2), (2, 2), group="stack")
     yield Case(promotion.Cast, "", (2, 3), args=(np.dtype(np.float64),))
     yield Case(promotion.To, "", (2, 3), args=("cpu", "cpu"))
@@ -101,8 +103,8 @@ def _indexing():
     yield Case(ops.masked_fill, "", (3, 2, 2), mask=mask, value=0.3)
     yield Case(ops.masked_select, "", (3, 2, 2), mask=mask)
     yield Case(ops.roll, "", (2, 3), shifts=(1, -1), dims=(0, 1))
-    for function in (ops.tril, ops.triu):
-        yield Case(function, "", (2, 3, 3), diagonal=1)
+    for triangle in (ops.tril, ops.triu):
+        yield Case(triangle, "", (2, 3, 3), diagonal=1)
     yield Case(ops.diagonal, "", (2, 3, 2), offset=1, dim1=0, dim2=2)
     yield Case(ops.diag, "of a vector", (3,), diagonal=-1)
     yield Case(ops.diag, "of a matrix", (2, 3), diagonal=1)

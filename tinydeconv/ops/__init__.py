@@ -20,6 +20,7 @@ from .indexing import (
     diag, diagonal, gather, index, index_select, masked_fill, masked_select, nonzero,
     repeat_interleave, roll, scatter, scatter_add, trace, tril, triu,
 )
+from .joining import cat, chunk, meshgrid, narrow, split, stack, unbind
 from .linalg import bmm, dot, einsum, matmul, mm, mv, outer
 from .maths import (
     acos, asin, atan, ceil, cos, cosh, erf, exp, expm1, floor, isfinite, isinf, isnan, log, log10,
@@ -33,8 +34,8 @@ from .reduction import (
     topk, var, var_mean,
 )
 from .shape import (
-    cat, chunk, clone, contiguous, expand, flatten, flip, meshgrid, movedim, narrow, permute,
-    repeat, reshape, split, squeeze, stack, sum_to, transpose, unbind, unflatten, unsqueeze,
+    clone, contiguous, expand, flatten, flip, movedim, permute, repeat, reshape, squeeze, sum_to,
+    transpose, unflatten, unsqueeze,
 )
 from .windows import avg_pool, fold, max_pool, max_unpool, unfold
 
@@ -108,8 +109,13 @@ def _in_place(a, b):
     return NotImplemented  # Python then takes x = x + y
 
 
+def _rows(x):
+    len(x)  # refuses a 0-d tensor
+    return iter(unbind(x))
+
+
 OPERATORS = {
-    "__getitem__": index, "__iter__": lambda x: (x[i] for i in range(len(x))), "__neg__": neg,
+    "__getitem__": index, "__iter__": _rows, "__neg__": neg,
     "__pos__": lambda x: x,
     "__abs__": abs, "__invert__": bitwise_not,
 }

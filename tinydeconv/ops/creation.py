@@ -23,6 +23,8 @@ def asarray(data, dtype=None, device=None, requires_grad=False, copy=False):
         if result.data is data.data:
             result.version = data.version
         return result
+    if hasattr(data, "__array__") and not isinstance(data, np.generic) and not is_array(data):
+        data = np.asarray(data)  # another library's tensor, such as PyTorch's
     if not is_array(data):
         found = np.asarray(
             [x.item() if isinstance(x, Tensor) and x.ndim == 0 else x for x in data]
@@ -46,7 +48,7 @@ def _dtypes(data):
     if isinstance(data, (list, tuple)):
         for part in data:
             yield from _dtypes(part)
-    elif type(data) is float or hasattr(data, "dtype"):
+    elif type(data) is float or isinstance(getattr(data, "dtype", None), np.dtype):
         yield getattr(data, "dtype", FLOAT)
 
 

@@ -88,16 +88,16 @@ class Pow(Op):
 
 
 class Step(Op):
-    """`low` where x <= 0, `high` elsewhere: the slope of a rectifier."""
+    """`high` where x > 0, `low` elsewhere: the slope of a rectifier. A NaN counts as `nan` says."""
 
     keeps = ()
 
-    def __init__(self, low=0.0, high=1.0):
-        self.low, self.high = low, high
+    def __init__(self, low=0.0, high=1.0, nan="low"):
+        self.low, self.high, self.nan = low, high, nan
 
     def forward(self, x):
-        low, high = x.dtype.type(self.low), x.dtype.type(self.high)
-        return array_module(x).where(x <= 0, low, high)
+        above = x > 0 if self.nan == "low" else ~(x <= 0)
+        return array_module(x).where(above, x.dtype.type(self.high), x.dtype.type(self.low))
 
     def backward(self, g, y, x, needs):
         return None
@@ -120,7 +120,7 @@ class Relu(Op):
         return array_module(x).maximum(x, 0)
 
     def backward(self, g, y, x, needs):
-        return g * Step()(y)
+        return g * Step(nan="high")(y)
 
 
 class LeakyRelu(Op):

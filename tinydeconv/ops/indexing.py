@@ -9,8 +9,9 @@ import numpy as np
 from ..backend import array_module, is_array
 from ..tensor import Tensor
 from .elementwise import where
+from .joining import cat
 from .promotion import as_tensor, astype, must_be_tensor
-from .shape import Gather, Scatter, Slice, axes, axis, cat, expand, reshape
+from .shape import Gather, Scatter, Slice, axes, axis, expand, reshape
 
 
 def index(x, key):

@@ -10,20 +10,10 @@ from ..engine import Op
 from ..tensor import Tensor
 from .elementwise import maximum, minimum, where
 from .indexing import gather
+from .joining import cat, narrow
 from .maths import exp, log, sqrt
 from .promotion import FLOAT, as_floating, astype
-from .shape import (
-    BroadcastTo,
-    Reshape,
-    add_up,
-    axes,
-    axis,
-    cat,
-    flip,
-    narrow,
-    reshape,
-    squeeze,
-)  # fmt: skip
+from .shape import BroadcastTo, Reshape, add_up, axes, axis, flip, reshape, squeeze
 
 ValuesAndIndices = namedtuple("ValuesAndIndices", "values indices")
 

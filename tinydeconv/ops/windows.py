@@ -1,9 +1,12 @@
 """Sliding windows over any number of spatial axes: unfold and its transpose fold, and pooling.
 
-Max-pooling is a gather, unpooling the scatter that is its adjoint.
+Max-pooling is a gather, unpooling the scatter that is its adjoint. (Adaptive averages are a matter
+of resampling.py.)
 """
 
 from math import prod
+
+import numpy as np
 
 from ..backend import array_module
 from ..geometry import ConvGeometry, ntuple
@@ -98,30 +101,59 @@ def max_pool(
 
     The indices are flat positions inside each channel's image; equal pixels give the first.
     """
-    x, batched = _batch(input, axes)
+    x, batched = as_batch(input, axes, kinds="fiu")
     geometry = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode)
     if not kernels.window_sizes(geometry, include_padding=False).all():
         raise ValueError(
             f"a window of the pooling holds padding alone: image {geometry.big}, kernel "
             f"{geometry.kernel}, dilation {geometry.dilation} and padding {padding}"
         )
-    indices = Tensor(kernels.max_pool_indices(x.data, geometry))
-    y = Gather(_flat(indices, prod(geometry.big)))(x)
+    pixels = x.data if x.dtype.kind == "f" else x.data.astype(np.float64)
+    return _picked(x, kernels.max_pool_indices(pixels, geometry), batched, return_indices)
+
+
+def adaptive_max_pool(input, output_size, return_indices=False, *, axes):
+    """The largest pixel of each of output_size windows that cover the image evenly.
+
+    (N, C, *spatial) or (C, *spatial); output_size: an int, or one an axis, None for the image's
+    own. The indices are flat positions inside each channel's image; equal pixels give the first.
+    """
+    x, batched = as_batch(input, axes)
+    xp, big = array_module(x.data), x.shape[2:]
+    small = adaptive_size(output_size, big)
+    positions = np.zeros((1, 1), np.int64)  # (windows, taps), over more axes with each turn
+    for n, m in zip(big, small, strict=True):
+        start, end = adaptive_windows(n, m)
+        # a window shorter than the longest repeats its last pixel, which changes no maximum
+        taps = np.minimum(start[:, None] + np.arange(max(end - start, default=1)), end[:, None] - 1)
+        pairs = positions[:, None, :, None] * n + taps[:, None]
+        positions = pairs.reshape(len(positions) * m, positions.shape[1] * taps.shape[1])
+    positions = xp.asarray(positions)
+    pixels = x.data.reshape(*x.shape[:2], prod(big))[:, :, positions]
+    indices = positions[xp.arange(prod(small)), pixels.argmax(axis=-1)]
+    return _picked(x, indices.reshape(*x.shape[:2], *small), batched, return_indices)
+
+
+def _picked(x, indices, batched, return_indices):
+    """The pixels of x (N, C, *spatial) at flat positions inside each channel's image."""
+    indices = Tensor(indices)
+    y = Gather(_flat(indices, prod(x.shape[2:])))(x)
     if not batched:
         y, indices = squeeze(y, 0), squeeze(indices, 0)
     return (y, indices) if return_indices else y
 
 
 def max_unpool(input, indices, kernel_size, stride=None, padding=0, output_size=None, *, axes):
-    """Each pixel put (added, where two share a place) at its index in an image of zeros: the
-    adjoint of max_pool.
+    """Each pixel put at its index in an image of zeros: the adjoint of max_pool.
+
+    Pixels that share an index are added. (PyTorch keeps one of them, and does not say which.)
     """
     if indices.dtype.kind != "i" or indices.shape != input.shape:
         raise ValueError(
             f"max_unpool expects integer indices of the input's shape {input.shape}, got "
             f"{indices.dtype} of {indices.shape}"
         )
-    x, batched = _batch(input, axes)
+    x, batched = as_batch(input, axes)
     indices = indices if batched else unsqueeze(indices, 0)
     if output_size is None:
         kernel = ntuple(kernel_size, axes, "kernel_size")
@@ -146,7 +178,7 @@ def avg_pool(
     divisor_override=None, *, axes,
 ):  # fmt: skip
     """The mean of each window: (N, C, *spatial) or (C, *spatial)."""
-    x, batched = _batch(input, axes)
+    x, batched = as_batch(input, axes)
     geometry = _windows(x, axes, kernel_size, stride, padding, 1, ceil_mode)
     y = sum(Unfold(geometry)(x), tuple(range(2, 2 + axes)))
     if divisor_override is None:
@@ -159,15 +191,36 @@ def avg_pool(
     return y if batched else squeeze(y, 0)
 
 
-def _batch(x, axes):
+def as_batch(x, axes, kinds="f"):
+    """(N, C, *spatial) of one image too, and whether it was a batch."""
     if must_be_tensor("the input", x).ndim not in (axes + 1, axes + 2):
         raise ValueError(
             f"pooling over {axes} axes expects (N, C, *spatial) or (C, *spatial), got shape "
             f"{x.shape}"
         )
-    if x.dtype.kind != "f":
-        raise TypeError(f"pooling needs a floating input, got {x.dtype}: use .float()")
+    if x.dtype.kind not in kinds:
+        raise TypeError(f"this pooling needs a floating input, got {x.dtype}: use .float()")
     return (x, True) if x.ndim == axes + 2 else (unsqueeze(x, 0), False)
+
+
+def adaptive_size(output_size, spatial):
+    """The size that an adaptive pooling of these spatial axes gives."""
+    axes = len(spatial)
+    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
+    if len(sizes) == axes:
+        sizes = tuple(n if m is None else m for n, m in zip(spatial, sizes, strict=True))
+    sizes = ntuple(sizes, axes, "output_size (None keeps a size)")
+    if min(sizes) < 0 or min(spatial) < 1:
+        raise ValueError(f"cannot pool spatial axes of {spatial} to an output_size of {sizes}")
+    return sizes
+
+
+def adaptive_windows(n, m):
+    """Where each of m windows over n pixels starts, and where it ends. They cover every pixel;
+    neighbours share one where n / m is no whole number.
+    """
+    i = np.arange(m)
+    return i * n // m, -(-(i + 1) * n // m)
 
 
 def _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode):

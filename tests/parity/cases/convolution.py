@@ -117,11 +117,15 @@ for a, sizes in SIZES.items():
         (Call(4, 6, 3), [x]),
         (Call(4, 6, (3, 2, 1)[:a], **some, bias=False), [x]),
         (Call(4, 6, 3, padding="same"), [x[0]]),
+        (Call(4, 6, 3, 2, (1, 2, 2)[:a], 1, 1, True, "reflect"), [x]),
+        (Call(4, 6, 2, padding="same", dilation=3, padding_mode="replicate"), [x]),
+        (Call(4, 6, 3, padding=1, padding_mode="circular"), [x[0]]),
+        (Call(4, 6, 3, padding="valid", padding_mode="circular"), [x]),
     ]
     LAYERS[f"ConvTranspose{a}d"] = [
         (Call(6, 4, 3), [small]),
         (Call(6, 4, (3, 2, 1)[:a], **some, output_padding=1, bias=False), [small]),
-        (Call(6, 4, 3, 2, 1, 1), [small[0]]),
+        (Call(6, 4, 3, 2, 1, 1, 1, True, 1, "zeros"), [small[0]]),
         (Call(6, 4, 3, 2), [small, {"output_size": tuple(2 * n + 2 for n in small.shape[2:])}]),
         (Call(6, 4, 3, 2), [small, {"output_size": (2, 4, *(2 * n + 2 for n in small.shape[2:]))}]),
         (Call(6, 4, 3, 2), [small[0], {"output_size": (4, *(2 * n + 2 for n in small.shape[2:]))}]),

@@ -17,6 +17,13 @@ for a in (1, 2, 3):
     case(maximum, x[:0], 2, return_indices=True)
     case(maximum, x[:1], 2)
     case(maximum, np.round(numbers(2, 3, *SIZES[a])), 3, stride=1, return_indices=True)  # ties
+    odd = x.copy()  # of two NaNs in one window PyTorch's index means the last, ours the first
+    odd[:, :, *(n // 2 for n in SIZES[a])] = np.nan
+    odd[0, 0], odd[0, 1] = -np.inf, np.inf
+    case(maximum, odd, 2, padding=1, return_indices=True)
+    whole = np.arange(-20, x.size // 6 - 20).reshape(1, 1, *SIZES[a])
+    case(maximum, whole, 2, stride=3, padding=1, return_indices=True)
+    case(maximum, (whole + 20).astype(np.uint8), 2, return_indices=True)
 
     x = numbers(2, 3, *SIZES[a])
     case(average, x, 2)
@@ -53,6 +60,27 @@ for a in (1, 2, 3):
     case(unpool, numbers(*where.shape), where, (2, 1, 2)[:a], stride=3, padding=(1, 0, 0)[:a],
          output_size=SIZES[a])  # fmt: skip
 
+    maximum, average = f"adaptive_max_pool{a}d", f"adaptive_avg_pool{a}d"
+    x = spread(2, 3, *SIZES[a])
+    sizes = [1, 2, 3, 12, (3, 5, 2)[:a], [4, 3, 6][:a], SIZES[a]]
+    if a > 1:  # whose counterparts take None
+        sizes += [(None, 3, None)[:a], (None,) * a]
+    for size in sizes:
+        case(maximum, x, size)
+        case(average, x, size)
+    case(average, x, *[None] * (a > 1) or [SIZES[1]],
+         theirs=lambda x, size, name=average: getattr(TF, name)(x, x.shape[2:]))  # fmt: skip
+    case(maximum, x, 3, True)
+    case(maximum, x[0], (3, 5, 2)[:a], return_indices=True)
+    case(maximum, x[:0], 2, return_indices=True)
+    case(maximum, np.round(numbers(2, 3, *SIZES[a])), 4, return_indices=True)  # ties
+    case(maximum, odd, 12, return_indices=True)
+    case(average, x[0], 4)
+    case(average, x[:0], 2)
+    case(average, odd, 4)
+    case(average, x, 0, order=0)  # of which PyTorch has no gradient
+    case(maximum, x, 0, order=0)
+
 
 # ---------------------------------------------------------------- layers
 
@@ -68,6 +96,11 @@ for a, sizes in SIZES.items():
         (Call(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), [x]),
         *[(Call(2, divisor_override=3), [x])] * (a > 1),
     ]
+    LAYERS[f"AdaptiveMaxPool{a}d"] = [
+        (Call(3), [x]),
+        (Call((3, 5, 2)[:a], return_indices=True), [x[0]]),
+    ]
+    LAYERS[f"AdaptiveAvgPool{a}d"] = [(Call(3), [x]), (Call((3, 5, 2)[:a]), [x[0]])]
     even = spread(2, 3, *(6, 8, 4)[:a])
     pool = getattr(torch.nn, f"MaxPool{a}d")
     _, where = pool(2, return_indices=True)(torch.from_numpy(even))
