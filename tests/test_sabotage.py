@@ -6,6 +6,7 @@ Each row of the tables replaces one piece of text in one function of the package
 
 import importlib
 import inspect
+import math
 import sys
 import textwrap
 import warnings
@@ -52,10 +53,11 @@ def sabotage(monkeypatch, target, old, new):
     space = {}
     exec(source.replace(old, new), function.__globals__, space)  # noqa: S102
     monkeypatch.setattr(owner, name, space[name])
-    if not outer:  # the other pages and the public faces that have it by name
-        for page in [m for n, m in sys.modules.items() if n.startswith("tinydeconv.")]:
-            if vars(page).get(name) is function:
-                monkeypatch.setattr(page, name, space[name])
+    if not outer:  # also where other pages, the public faces and Tensor have it
+        pages = [m for n, m in sys.modules.items() if n.partition(".")[0] == "tinydeconv"]
+        for place in (*pages, td.Tensor):
+            for known in [n for n, value in vars(place).items() if value is function]:
+                monkeypatch.setattr(place, known, space[name])
 
 
 def draw(*shape, seed=0):
@@ -96,6 +98,19 @@ CASES = {
     "tanh": (td.tanh, (draw(2, 3),)),
     "sigmoid": (td.sigmoid, (draw(2, 3),)),
     "kinks": (lambda x: x.relu() + abs(x) * F.leaky_relu(x, 0.1), (draw(2, 3),)),
+    "erf": (td.erf, (draw(2, 3),)),
+    "near one": (lambda x: (x * x).log1p() * x.expm1(), (draw(2, 3),)),
+    "arcs": (lambda x: x.atan() * (x.tanh() / 2).asin(), (draw(2, 3),)),
+    "cumsum": (lambda x: x.cumsum(1) ** 2, (draw(2, 3),)),
+    "prod": (lambda x: x.prod(1), (draw(2, 5),)),
+    "diff": (lambda x: x.diff(n=2) ** 2, (draw(2, 5),)),
+    "sort": (lambda x: x.sort(1, descending=True).values ** 2, (draw(2, 5),)),
+    "scatter": (lambda x, v: x.scatter(1, td.tensor([[2, 0], [1, 3]]), v), (draw(2, 4), draw(2, 2))),
+    "scatter_add": (
+        lambda x, v: x.scatter_add(1, td.tensor([[2, 2], [1, 3]]), v) ** 2,
+        (draw(2, 4), draw(2, 2)),
+    ),
+    "triangle": (lambda x: x.tril(-1) + x.triu(1), (draw(3, 4),)),
     "choices": (
         lambda a, b: td.maximum(a, b) * td.where(a > 0, a, b),
         (draw(2, 3), draw(2, 3, seed=1)),
@@ -172,6 +187,15 @@ def forward(case):
         "avg_pool": lambda x: naive.avg_pool(x, (2, 2), (2, 2), (1, 1)) ** 2,
         "cross_entropy": lambda x: naive.cross_entropy(x, np.array([0, 2])),
         "bce": lambda x: naive.bce_with_logits(x, np.array([[0.2, 1, 0]])),
+        "erf": np.vectorize(math.erf),
+        "prod": lambda x: [math.prod(row) for row in x.tolist()],
+        "diff": lambda x: np.diff(np.diff(x)) ** 2,
+        "sort": lambda x: np.array([sorted(row, reverse=True) for row in x.tolist()]) ** 2,
+        "scatter": lambda x, v: [
+            [v[0, 1], x[0, 1], v[0, 0], x[0, 3]],
+            [x[1, 0], v[1, 0], x[1, 2], v[1, 1]],
+        ],
+        "triangle": lambda x: x * (1 - np.eye(3, 4)),
     }
     function, inputs = CASES[case]
     expected = numbers[case](*(x.data for x in inputs))
@@ -226,6 +250,19 @@ FIRST = [
     ("ops.elementwise:Pow.backward", "b - 1", "b", "power", first_order),
     ("ops.maths:Function.forward", "self.name.lower())(x)", "self.name.lower())(x.astype('float32')).astype(x.dtype)", "log", first_order),
     ("ops.maths:Function.forward", "self.name.lower())(x)", "self.name.lower())(x.astype('float64'))", "sqrt", dtype),
+    ("ops.maths:Erf.backward", "2 / math.sqrt", "1 / math.sqrt", "erf", first_order),
+    ("ops.maths:Erf.forward", "CHEBYSHEV[:0:-1]", "CHEBYSHEV[9:0:-1]", "erf", forward),
+    ("ops.maths:Expm1.backward", "(y + 1)", "y", "near one", first_order),
+    ("ops.maths:Log1p.backward", "(x + 1)", "x", "near one", first_order),
+    ("ops.maths:Arctan.backward", "1 + x * x", "1 - x * x", "arcs", first_order),
+    ("ops.maths:Arcsin.backward", "1 - x * x", "1 + x * x", "arcs", first_order),
+    ("ops.reduction:CumSum.backward", "flip(g, self.axis)", "g", "cumsum", first_order),
+    ("ops.reduction:prod", "2 * half, x.shape[dim] - 2 * half", "half, x.shape[dim] - 2 * half", "prod", forward),
+    ("ops.reduction:diff", "rest - first", "rest - first * 2", "diff", forward),
+    ("ops.reduction:argsort", "x.shape[dims[0]] - 1 - order", "order", "sort", forward),
+    ("ops.indexing:scatter", "x.numel() + xp.arange", "xp.arange", "scatter", forward),
+    ("ops.indexing:scatter_add", "x + Scatter", "x.detach() + Scatter", "scatter_add", first_order),
+    ("ops.indexing:triu", "diagonal - 1", "diagonal", "triangle", forward),
     ("ops.elementwise:Abs.backward", "g * sign(x)", "g", "kinks", first_order),
     ("ops.elementwise:Where.backward", "(g, zero)", "(zero, g)", "choices", first_order),
     ("ops.elementwise:Clamp.backward", "x <= self.high", "x >= self.high", "clamp", first_order),
@@ -253,6 +290,10 @@ SECOND = [
     ("ops.maths:Exp.backward", "g * y", "g * y.detach()", "exp"),
     ("ops.maths:Tanh.backward", "y * y", "g.wrap((y * y).data)", "tanh"),
     ("ops.maths:Sigmoid.backward", "(1 - y)", "(1 - y).detach()", "sigmoid"),
+    ("ops.maths:Erf.backward", "exp(-x * x)", "exp(-x * x).detach()", "erf"),
+    ("ops.maths:Log1p.backward", "(x + 1)", "(x + 1).detach()", "near one"),
+    ("ops.maths:Arctan.backward", "(1 + x * x)", "(1 + x * x).detach()", "arcs"),
+    ("ops.reduction:CumSum.backward", "CumSum(self.axis)(flip(g, self.axis))", "g.wrap(CumSum(self.axis)(flip(g, self.axis)).data)", "cumsum"),
     ("ops.elementwise:Mul.backward", "g * b", "g * b.detach()", "arithmetic"),
     ("ops.elementwise:Div.backward", "(b * b)", "(b * b).detach()", "arithmetic"),
     ("ops.reduction:Softmax.backward", "return y *", "return y.detach() *", "softmax"),

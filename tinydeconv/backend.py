@@ -131,4 +131,5 @@ def get_rng_state():
 
 
 def set_rng_state(state):
+    """Goes back to a state that get_rng_state gave."""
     _random.bit_generator.state = state

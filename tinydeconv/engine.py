@@ -360,6 +360,7 @@ def enable_grad(function=None):
 
 
 def is_grad_enabled():
+    """Whether what happens now is recorded."""
     return _state.recording
 
 

@@ -113,8 +113,9 @@ class Tensor:
             self._leaf = engine.Node(result=self)
         self.node = self._leaf if value else None
 
-    def requires_grad_(self, value=True):
-        self.requires_grad = value
+    def requires_grad_(self, requires_grad=True):
+        """Sets requires_grad; returns self."""
+        self.requires_grad = requires_grad
         return self
 
     @property
@@ -190,15 +191,19 @@ class Tensor:
         return device_of(self._data)
 
     def dim(self):
+        """The number of dimensions."""
         return self.ndim
 
     def size(self, dim=None):
+        """The shape, or one size of it."""
         return self.shape if dim is None else self.shape[dim]
 
     def numel(self):
+        """The number of elements."""
         return int(self._data.size)
 
     def is_floating_point(self):
+        """Whether the dtype is a floating one."""
         return self.dtype.kind == "f"
 
     # ------------------------------------------------------------ to Python, NumPy and others
@@ -213,6 +218,7 @@ class Tensor:
         return self._data.item()
 
     def tolist(self):
+        """The numbers as nested lists of Python's own."""
         return self._data.tolist()
 
     def numpy(self):

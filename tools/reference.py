@@ -22,19 +22,16 @@ from tinydeconv.nn import functional as F
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, FACTS = ROOT / "docs" / "reference.md", ROOT / "docs" / "differences.toml"
 
-# The parts of the page, and the modules that a part's tables are of.
+# The parts of the page, and the modules that a part's tables are of, in this order.
 PARTS = {
-    "Tensors": """
-        ops.creation ops.elementwise ops.maths ops.reduction ops.shape ops.indexing ops.linalg
-        ops.promotion
-    """,
+    "Tensors": "ops.*",
     "Gradients, devices and files": "engine gradcheck backend serialize",
     "Tensor methods": "tensor",
     "Networks": """
         nn.convolution nn.basic nn.activations nn.losses nn.normalization nn.pooling nn.resampling
-        nn.recurrent nn.module nn.init nn.utils nn.summary
+        nn.recurrent nn.module nn.init nn.utils nn.*
     """,
-    "Optimisers": "optim.optimizers optim.lr_scheduler",
+    "Optimisers": "optim.*",
 }
 
 
@@ -121,7 +118,14 @@ def signature(name, function):
 def sentence(function):
     """The first sentence of a docstring; a name without one says all."""
     text = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.:;]) ", text)[0].rstrip(".:;").replace("|", "\\|")
+    return plain(re.split(r"(?<=[.;]) ", text)[0].rstrip(".:;"))
+
+
+def plain(text):
+    """Text whose stars, bars and so on mean nothing in Markdown, but for what stands in `code`."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*_<|\[])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def family(name, function):
@@ -131,7 +135,7 @@ def family(name, function):
         return {"Tensor": "tensor", "Module": "nn.module", "Optimizer": "optim.optimizers"}[prefix]
     if prefix == "F":  # the first page that has it, whoever defined it
         for page in PARTS["Networks"].split():
-            if vars(import_module(f"tinydeconv.{page}")).get(short) is function:
+            if "*" not in page and hasattr(import_module(f"tinydeconv.{page}"), short):
                 return page
     home = function.__module__.removeprefix("tinydeconv.")
     return "nn.utils" if home == "nn.utils.parametrizations" else home
@@ -151,14 +155,15 @@ def page():
     for name, function in names.items():
         families.setdefault(family(name, function), []).append((name, function))
     lines = HEAD.splitlines()
-    for part, modules in PARTS.items():
+    for part, patterns in PARTS.items():
         lines += ["", f"## {part}"]
-        for module in modules.split():
+        order = [m for pattern in patterns.split() for m in families if fnmatchcase(m, pattern)]
+        for module in dict.fromkeys(order):
             doc = inspect.getdoc(import_module(f"tinydeconv.{module}"))
             about = " ".join(doc.split("\n\n")[0].split())
-            title = re.split(r"[:.,] |[:.]$", about)[0]
-            lines += ["", f"### {title}", "", f"{about} (`{module.replace('.', '/')}`)", ""]
-            lines += table(told, families.pop(module, []))
+            title = re.split(r"[:.] |[:.]$", about)[0]
+            lines += ["", f"### {title}", "", f"`{module.replace('.', '/')}`: {plain(about)}", ""]
+            lines += table(told, families.pop(module))
     assert not families, f"no part of the page has {', '.join(families)}"
     lines += ["", "## Left out", "", "Arguments that PyTorch has and nothing here takes:", ""]
     lines += ["| argument | of | why |", "|---|---|---|"]

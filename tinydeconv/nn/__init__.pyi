@@ -873,9 +873,9 @@ class LayerNorm(Module):
 
 class AdaptiveAvgPool1d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     signature: Any
-    def __init__(self, output_size: int | Sequence[int]) -> None: ...
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None: ...
     def settings(self) -> dict[str, Any]: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
@@ -883,9 +883,9 @@ class AdaptiveAvgPool1d(Module):
 
 class AdaptiveAvgPool2d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     signature: Any
-    def __init__(self, output_size: int | Sequence[int]) -> None: ...
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None: ...
     def settings(self) -> dict[str, Any]: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
@@ -893,9 +893,9 @@ class AdaptiveAvgPool2d(Module):
 
 class AdaptiveAvgPool3d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     signature: Any
-    def __init__(self, output_size: int | Sequence[int]) -> None: ...
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None: ...
     def settings(self) -> dict[str, Any]: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
@@ -903,12 +903,12 @@ class AdaptiveAvgPool3d(Module):
 
 class AdaptiveMaxPool1d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     return_indices: bool
     signature: Any
     def __init__(
         self,
-        output_size: int | Sequence[int],
+        output_size: int | Sequence[int | None] | None,
         return_indices: bool = False,
     ) -> None: ...
     def settings(self) -> dict[str, Any]: ...
@@ -918,12 +918,12 @@ class AdaptiveMaxPool1d(Module):
 
 class AdaptiveMaxPool2d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     return_indices: bool
     signature: Any
     def __init__(
         self,
-        output_size: int | Sequence[int],
+        output_size: int | Sequence[int | None] | None,
         return_indices: bool = False,
     ) -> None: ...
     def settings(self) -> dict[str, Any]: ...
@@ -933,12 +933,12 @@ class AdaptiveMaxPool2d(Module):
 
 class AdaptiveMaxPool3d(Module):
     function: Any
-    output_size: int | Sequence[int]
+    output_size: int | Sequence[int | None] | None
     return_indices: bool
     signature: Any
     def __init__(
         self,
-        output_size: int | Sequence[int],
+        output_size: int | Sequence[int | None] | None,
         return_indices: bool = False,
     ) -> None: ...
     def settings(self) -> dict[str, Any]: ...

@@ -279,61 +279,70 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-05,
 ) -> Tensor: ...
-def adaptive_avg_pool1d(input: Tensor, output_size: int | Sequence[int] | None) -> Tensor: ...
-def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int] | None) -> Tensor: ...
-def adaptive_avg_pool3d(input: Tensor, output_size: int | Sequence[int] | None) -> Tensor: ...
+def adaptive_avg_pool1d(
+    input: Tensor,
+    output_size: int | Sequence[int | None] | None,
+) -> Tensor: ...
+def adaptive_avg_pool2d(
+    input: Tensor,
+    output_size: int | Sequence[int | None] | None,
+) -> Tensor: ...
+def adaptive_avg_pool3d(
+    input: Tensor,
+    output_size: int | Sequence[int | None] | None,
+) -> Tensor: ...
 @overload
 def adaptive_max_pool1d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[False] = False,
 ) -> Tensor: ...
 @overload
 def adaptive_max_pool1d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
 @overload
 def adaptive_max_pool1d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]: ...
 @overload
 def adaptive_max_pool2d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[False] = False,
 ) -> Tensor: ...
 @overload
 def adaptive_max_pool2d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
 @overload
 def adaptive_max_pool2d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]: ...
 @overload
 def adaptive_max_pool3d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[False] = False,
 ) -> Tensor: ...
 @overload
 def adaptive_max_pool3d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
 @overload
 def adaptive_max_pool3d(
     input: Tensor,
-    output_size: int | Sequence[int] | None,
+    output_size: int | Sequence[int | None] | None,
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]: ...
 def avg_pool1d(

@@ -68,21 +68,54 @@ def _table(functions):
 
 __all__ = sorted(_table((*_MAKERS, *_BOTH)))
 
+def _cast(dtype):
+    def cast(x):
+        return astype(x, dtype)
+
+    cast.__doc__ = f"In {np.dtype(dtype)}."
+    return cast
+
+
+def _where(x, condition, other):
+    """x where the boolean tensor `condition` is true, the other elsewhere."""
+    return where(condition, x, other)
+
+
+def _view(x, *shape):
+    """The same as reshape: a view where the memory allows one, otherwise a copy."""
+    return reshape(x, *shape)
+
+
+def _reshape_as(x, other):
+    """In the shape of another tensor."""
+    return reshape(x, other.shape)
+
+
+def _expand_as(x, other):
+    """Dimensions of size 1 repeated to the sizes of another tensor."""
+    return expand(x, other.shape)
+
+
+def _t(x):
+    """A matrix transposed; fewer dimensions as they are."""
+    return x if x.ndim < 2 else transpose(x, 0, 1)
+
+
+def _cpu(x):
+    """In the main memory."""
+    return to(x, "cpu")
+
+
+def _cuda(x, device=None):
+    """On a GPU: a number or a name such as "cuda:1", by default the first one."""
+    return to(x, f"cuda:{device or 0}" if isinstance(device, int | None) else device)
+
+
 METHODS = _table((*_BOTH, *_METHODS)) | {
-    "where": lambda x, condition, other: where(condition, x, other),
-    "view": lambda x, *shape: reshape(x, *shape),
-    "expand_as": lambda x, other: expand(x, other.shape),
-    "reshape_as": lambda x, other: reshape(x, other.shape),
-    "view_as": lambda x, other: reshape(x, other.shape),
-    "t": lambda x: x if x.ndim < 2 else transpose(x, 0, 1),
-    "half": lambda x: astype(x, np.float16),
-    "float": lambda x: astype(x, np.float32),
-    "double": lambda x: astype(x, np.float64),
-    "long": lambda x: astype(x, np.int64),
-    "int": lambda x: astype(x, np.int32),
-    "bool": lambda x: astype(x, np.bool_),
-    "cpu": lambda x: to(x, "cpu"),
-    "cuda": lambda x, index=0: to(x, f"cuda:{index}"),
+    "where": _where, "view": _view, "expand_as": _expand_as, "reshape_as": _reshape_as,
+    "view_as": _reshape_as, "t": _t, "half": _cast(np.float16), "float": _cast(np.float32),
+    "double": _cast(np.float64), "long": _cast(np.int64), "int": _cast(np.int32),
+    "bool": _cast(np.bool_), "cpu": _cpu, "cuda": _cuda,
 }
 PROPERTIES = {
     "T": lambda x: permute(x, *reversed(range(x.ndim))),

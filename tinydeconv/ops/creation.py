@@ -90,10 +90,12 @@ def _floating(name, dtype):
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of zeros: zeros(2, 3) or zeros((2, 3))."""
     return full(_sizes(size), 0.0, dtype, device, requires_grad)
 
 
 def ones(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of ones: ones(2, 3) or ones((2, 3))."""
     return full(_sizes(size), 1.0, dtype, device, requires_grad)
 
 
@@ -165,27 +167,33 @@ def randperm(n, dtype=None, device=None):
     return _make(generator().permutation(*_shape((n,))), dtype or np.int64, device, False)
 
 
-def _like(function, doc):
-    def like(x, *args, dtype=None, device=None, requires_grad=False, **options):
-        return function(
-            x.shape,
-            *args,
-            dtype=dtype or x.dtype,
-            device=device or x.device,
-            requires_grad=requires_grad,
-            **options,
-        )
-
-    like.__name__ = f"{function.__name__}_like"
-    like.__doc__ = doc
-    return like
+def full_like(x, fill_value, dtype=None, device=None, requires_grad=False):
+    """One value in a tensor's shape, dtype and device."""
+    return full(x.shape, fill_value, dtype or x.dtype, device or x.device, requires_grad)
 
 
-zeros_like = _like(zeros, "Zeros of a tensor's shape, dtype and device.")
-ones_like = _like(ones, "Ones of a tensor's shape, dtype and device.")
-full_like = _like(full, "One value, full_like(x, value), in a tensor's shape, dtype and device.")
-rand_like = _like(rand, "Uniform numbers of a tensor's shape, dtype and device.")
-randn_like = _like(randn, "Normal numbers of a tensor's shape, dtype and device.")
+def zeros_like(x, dtype=None, device=None, requires_grad=False):
+    """Zeros of a tensor's shape, dtype and device."""
+    return full_like(x, 0, dtype, device, requires_grad)
+
+
+def ones_like(x, dtype=None, device=None, requires_grad=False):
+    """Ones of a tensor's shape, dtype and device."""
+    return full_like(x, 1, dtype, device, requires_grad)
+
+
+def rand_like(x, dtype=None, device=None, requires_grad=False):
+    """Uniform numbers of a tensor's shape, dtype and device."""
+    return rand(x.shape, dtype=dtype or x.dtype, device=device or x.device).requires_grad_(
+        requires_grad
+    )
+
+
+def randn_like(x, dtype=None, device=None, requires_grad=False):
+    """Normal numbers of a tensor's shape, dtype and device."""
+    return randn(x.shape, dtype=dtype or x.dtype, device=device or x.device).requires_grad_(
+        requires_grad
+    )
 
 
 def randint_like(x, low, high=None, dtype=None, device=None, requires_grad=False):

@@ -246,6 +246,7 @@ def sub(a, b, *, alpha=1):
 
 
 def mul(a, b):
+    """a * b"""
     return Mul()(*promote(a, b))
 
 
@@ -266,6 +267,7 @@ def div(a, b, *, rounding_mode=None):
 
 
 def floor_divide(a, b):
+    """floor(a / b), as Python's //; the gradient is zero."""
     return FloorDivide()(*promote(a, b))
 
 
@@ -280,10 +282,12 @@ def pow(a, b):
 
 
 def neg(x):
+    """-x"""
     return Neg()(x)
 
 
 def abs_(x):
+    """|x|; at 0 the gradient is 0."""
     return Abs()(x)
 
 
@@ -311,10 +315,12 @@ def clamp(x, min=None, max=None):
 
 
 def maximum(a, b):
+    """The larger of two; where they are equal each gets half the gradient."""
     return Maximum()(*promote(a, b))
 
 
 def minimum(a, b):
+    """The smaller of two; where they are equal each gets half the gradient."""
     return Minimum()(*promote(a, b))
 
 

@@ -150,10 +150,13 @@ def masked_select(x, mask):
     return index(expand(x, shape), expand(mask, shape))
 
 
-def nonzero(x):
-    """Where x is not zero: an index a row, (how many, dimensions)."""
+def nonzero(x, *, as_tuple=False):
+    """Where x is not zero: an index a row, (how many, dimensions), or as_tuple a vector for each
+    dimension, with which x can be indexed.
+    """
     xp = array_module(x.data)
-    return Tensor(xp.stack(xp.nonzero(x.data.reshape(x.shape or 1)), 1)[:, : x.ndim])
+    found = xp.nonzero(x.data.reshape(x.shape or 1))
+    return tuple(map(Tensor, found)) if as_tuple else Tensor(xp.stack(found, 1)[:, : x.ndim])
 
 
 def roll(x, shifts, dims=None):

@@ -363,11 +363,13 @@ def logsumexp(x, dim, keepdim=False):
     return _dropped(result, _over(dim, x.ndim), keepdim)
 
 
-def softmax(input, dim):
-    """exp(x) / sum(exp(x)) along dim."""
-    return Softmax(axes(int(dim), input.ndim))(as_floating(input))
+def softmax(input, dim, dtype=None):
+    """exp(x) / sum(exp(x)) along dim; with a dtype, x is cast to it first."""
+    x = as_floating(input if dtype is None else astype(input, dtype))
+    return Softmax(axes(int(dim), x.ndim))(x)
 
 
-def log_softmax(input, dim):
-    """log(softmax(x)) along dim, without overflow."""
-    return LogSoftmax(axes(int(dim), input.ndim))(as_floating(input))
+def log_softmax(input, dim, dtype=None):
+    """log(softmax(x)) along dim, without overflow; with a dtype, x is cast to it first."""
+    x = as_floating(input if dtype is None else astype(input, dtype))
+    return LogSoftmax(axes(int(dim), x.ndim))(x)

@@ -2,7 +2,7 @@
 # mypy: disable-error-code="override"
 
 from collections.abc import Callable, Iterable, Mapping
-from tinydeconv.tensor import Tensor
+from tinydeconv.tensor import Tensor, _Array
 from typing import Any
 from tinydeconv.optim import lr_scheduler as lr_scheduler
 from tinydeconv.optim.lr_scheduler import OneCycleLR as OneCycleLR
@@ -33,7 +33,7 @@ class SGD(Optimizer):
         dampening: float,
         nesterov: bool,
         **_: Any,
-    ) -> Tensor: ...
+    ) -> _Array: ...
 
 class Adagrad(Optimizer):
     keeps: dict[str, Any]
@@ -56,7 +56,7 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float,
         eps: float,
         **_: Any,
-    ) -> Tensor: ...
+    ) -> _Array: ...
 
 class Adam(Optimizer):
     keeps: dict[str, Any]
@@ -80,7 +80,7 @@ class Adam(Optimizer):
         eps: float,
         amsgrad: bool,
         **_: Any,
-    ) -> Tensor: ...
+    ) -> _Array: ...
 
 class AdamW(Adam):
     always: Any
@@ -137,6 +137,6 @@ class RMSprop(Optimizer):
         momentum: float,
         centered: bool,
         **_: Any,
-    ) -> Tensor: ...
+    ) -> _Array: ...
 
 def l1_penalty(parameters: Iterable[Tensor] | Tensor) -> Tensor: ...

@@ -10,7 +10,7 @@ from tinydeconv.nn.utils.parametrizations import weight_norm as weight_norm
 def clip_grad_norm_(
     parameters: Iterable[Tensor] | Tensor,
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor: ...
 def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None: ...
