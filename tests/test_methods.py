@@ -1,4 +1,4 @@
-"""What a notebook reaches for, against plain loops and against sentences: the rarer Tensor methods."""
+"""The rarer Tensor methods against plain loops, and what they refuse."""
 
 import itertools
 import math
@@ -88,7 +88,8 @@ ALONG = [(shape, dim) for shape in SHAPES for dim in range(-len(shape), len(shap
 
 def rows(array, dim):
     """Index and vector of each line of the array along dim."""
-    others = [range(n) if d != dim % array.ndim else [slice(None)] for d, n in enumerate(array.shape)]
+    others = [range(n) for n in array.shape]
+    others[dim] = [slice(None)]
     for where in itertools.product(*others):
         yield where, array[where].tolist()
 

@@ -596,14 +596,15 @@ def test_softmax_and_its_relatives_agree_with_the_formula_and_never_overflow(dim
 def test_norms():
     array = rng.normal(size=(2, 3))
     x = td.tensor(array)
-    for p in (1, 2, 3, 2.5, np.inf):
+    for p in (1, 2, 3, 2.5, np.inf, 0, -1, -np.inf):
         for axis in (0, 1):
             np.testing.assert_allclose(
                 x.norm(p, axis).numpy(), np.linalg.norm(array, p, axis), rtol=1e-13
             )
         np.testing.assert_allclose(x.norm(p).item(), np.linalg.norm(array.ravel(), p), rtol=1e-13)
-    with refused(ValueError, -1):
-        x.norm(-1)
+    assert x.norm("fro").item() == x.norm().item()
+    with refused(ValueError, "'nuc'"):
+        x.norm("nuc")
 
 
 def test_variance_corrections():

@@ -23,6 +23,7 @@ from .engine import (
 )
 from .gradcheck import adjointcheck, gradcheck, gradgradcheck
 from .ops import *  # noqa: F403
+from .ops import tensor  # again, because a type checker would take the submodule for it
 from .serialize import load, load_metadata, save
 from .tensor import Tensor
 

@@ -208,7 +208,7 @@ class Tensor:
     def nonzero(x, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]: ...
     def norm(
         x,
-        p: _float = 2,
+        p: _float | str = 2,
         dim: _int | Sequence[_int] | None = None,
         keepdim: _bool = False,
     ) -> Tensor: ...

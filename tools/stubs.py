@@ -226,7 +226,9 @@ class Stub:
         if shadowed := "|".join(sorted({"bool", "device", "float", "int"} & set(members))):
             # inside this class the words mean its methods
             lines += [f"_{word} = {word}" for word in shadowed.split("|")]
-            body = [re.sub(rf"(?<=[:>\[|,] |.\[)({shadowed})\b(?!:)", r"_\1", line) for line in body]
+            body = [
+                re.sub(rf"(?<=[:>\[|,] |.\[)({shadowed})\b(?!:)", r"_\1", line) for line in body
+            ]
         head = ", ".join(base + HOLD.get(base, "") for base in heads)
         head = f"class {name}({head}):" if head else f"class {name}:"
         return [*lines, head, *(f"    {line}" for line in body or ["..."])]

@@ -101,6 +101,8 @@ def theirs(name):
     value = counterpart(name)
     if value is None:
         return None
+    if name == "F.gelu":  # by keyword only, which PyTorch's stub forgets
+        return [{"input": Argument(REQUIRED, False), "approximate": Argument("none", True)}]
     kernel = getattr(value, "__name__", short)
     if prefix == "Tensor":
         places = ["_C/__init__.pyi:TensorBase"]

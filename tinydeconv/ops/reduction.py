@@ -208,14 +208,16 @@ def std_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
 
 
 def norm(x, p=2, dim=None, keepdim=False):
-    """(sum |x|^p)^(1/p) for a positive p, the largest |x| for p = inf; of a zero vector the
-    gradient is 0.
+    """(sum |x|^p)^(1/p); the largest |x| for p = inf, the smallest for -inf, how many are not zero
+    for 0; "fro" means 2. Of a zero vector the gradient is 0.
     """
-    x = as_floating(x)
-    if p == float("inf"):
-        return amax(abs(x), dim, keepdim)
-    if p <= 0:
-        raise ValueError(f"expected a positive p, got {p}")
+    x, p = as_floating(x), 2 if p == "fro" else p
+    if isinstance(p, str):
+        raise ValueError(f"expected p to be a number or 'fro', got {p!r}")
+    if abs(p) == math.inf:
+        return (amax if p > 0 else amin)(abs(x), dim, keepdim)
+    if p == 0:
+        return sum(astype(x != 0, x.dtype), dim, keepdim)
     if p == 2:
         return _root(sum(x * x, dim, keepdim))
     if p == 1:
