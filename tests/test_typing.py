@@ -1,5 +1,6 @@
 """The type stubs: up to date, strict, true of the library, and of use to a student."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -23,9 +24,10 @@ tinydeconv\.nn\.(RNN|GRU|LSTM)\.__getattr__  # stands for weights whose names de
 
 
 def run(*command):
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
+    # mypy itself opens files without an encoding, of which `make types` has Python warn
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONWARNDEFAULTENCODING"}
+    command = [sys.executable, "-m", *command]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", env=env)
 
 
 def mypy(*files):
