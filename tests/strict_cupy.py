@@ -154,6 +154,9 @@ class ndarray:
 
     device = property(lambda self: Device(0))
     data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data, device=Device(0)))
+    base = property(
+        lambda self: _device(self._host.base) if isinstance(self._host.base, np.ndarray) else None
+    )
     flags = property(lambda self: Flags(*(getattr(self._host.flags, n) for n in Flags._fields)))
 
     def __len__(self):

@@ -98,6 +98,9 @@ def test_constants():
         (lambda: init.orthogonal_(td.zeros(3)), (2, "(3,)")),
         (lambda: init.dirac_(td.zeros(3, 3)), ("convolution", "(3, 3)")),
         (lambda: init.dirac_(td.zeros(4, 2, 3), 3), ("3 groups", "(4, 2, 3)")),
+        (lambda: init.dirac_(td.zeros(4, 2, 3), 0), ("0 groups", "(4, 2, 3)")),
+        (lambda: init.uniform_(td.zeros(3), 2, 1), ("a=2", "b=1")),
+        (lambda: init.normal_(td.zeros(3), std=-1), ("std", -1)),
         (lambda: init.icnr_(td.zeros(6, 2, 3, 3)), ("2^axes", "(6, 2, 3, 3)")),
         (lambda: init.icnr_(td.zeros(4, 2)), ("kernel", "(4, 2)")),
     ],
@@ -105,6 +108,19 @@ def test_constants():
 def test_init_refuses(call, words):
     with refused(ValueError, *words):
         call()
+
+
+FILLS = ["uniform_", "normal_", "trunc_normal_", "zeros_", "eye_", "orthogonal_", "xavier_normal_"]
+
+
+@pytest.mark.parametrize("name", FILLS)
+def test_a_bare_array_is_refused(name):
+    """As in normal_(layer.weight.data): only a Tensor can tell its graphs that it has changed."""
+    weight = nn.Linear(2, 3).weight
+    before = weight.data.copy()
+    with refused(TypeError, "Tensor", "ndarray", "not its .data"):
+        getattr(init, name)(weight.data)
+    np.testing.assert_array_equal(weight.data, before)
 
 
 # ---------------------------------------------------------------- truncated, orthogonal, identities
@@ -245,3 +261,10 @@ def test_gaussian_is_a_gaussian():
     weight = init.gaussian_(td.ones(1, 1, 4), sigma=0.8).data[0, 0]
     taps = np.exp(-(np.array([-1.5, -0.5, 0.5, 1.5]) ** 2) / (2 * 0.8**2))
     np.testing.assert_allclose(weight, taps / (taps[0] + taps[2]), rtol=1e-6)
+
+
+def test_a_part_of_a_tensor_is_refused_because_the_whole_would_stay_as_it_was():
+    w = td.zeros(3, 2)
+    with refused(ValueError, "part", "(1, 2)", "clone"):
+        init.ones_(w[1:2])
+    assert init.ones_(w[1:2].clone()).tolist() == [[1, 1]] and w.sum().item() == 0

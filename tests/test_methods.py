@@ -280,6 +280,20 @@ def test_methods_in_place_say_what_to_use_instead():
     assert not hasattr(M, "cumsum_along")
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_integers_hold_no_infinity(value):
+    with refused(ValueError, "int64", value):
+        td.tensor([1, 2]).masked_fill(td.tensor([True, False]), value)
+    with refused(ValueError, "int32", value):
+        td.full((2,), value, dtype=td.int32)
+
+
+def test_dtypes_have_their_short_names():
+    names = {"half": td.float16, "float": td.float32, "double": td.float64, "long": td.int64}
+    for name, dtype in (names | {"short": td.int16, "int": td.int32}).items():
+        assert getattr(td, name) is dtype and td.zeros(1, dtype=getattr(td, name)).dtype == dtype
+
+
 @pytest.mark.parametrize(("call", "kind", "words"), BAD)
 def test_refused(call, kind, words):
     with refused(kind, *words):

@@ -269,6 +269,7 @@ def test_registering_by_name():
         (lambda m: m.add_module("shift", nn.ReLU()), KeyError, ("'shift'",)),
         (lambda m: m.add_module("", nn.ReLU()), KeyError, ("''",)),
         (lambda m: m.add_module("next", F.relu), TypeError, ("Module", "function")),
+        (lambda m: m.add_module("next", nn.ReLU), TypeError, ("the class ReLU", "ReLU(...)")),
     ],
 )
 def test_what_cannot_be_registered(register, kind, words):
@@ -438,7 +439,6 @@ def changed(**changes):
         (changed(shift=None, shifts=np.zeros(3)), ("lack", "shift", "unexpected", "shifts")),
         (changed(first__weight=np.zeros((2, 3), np.float32)), ("first.weight", "(3, 2)", "(2, 3)")),
         (changed(shift=np.zeros(4, np.float32)), ("shift", "(3,)", "(4,)")),
-        (changed(mean=np.zeros(3)), ("mean", "float32", "float64")),
         (changed(mean=np.zeros(3, np.int32)), ("mean", "float32", "int32")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -448,6 +448,45 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_loaded(state, words
     before = arrays(block.state_dict())
     with refused(RuntimeError, *words):
         block.load_state_dict(state)
+    unchanged(block, before)
+
+
+def test_floating_numbers_are_cast_to_the_dtype_of_the_model():
+    block = Block()
+    block.load_state_dict(changed(mean=np.full(3, 0.1)))
+    assert block.mean.dtype == np.float32
+    np.testing.assert_array_equal(block.mean.data, np.float32(0.1))
+
+
+def test_a_buffer_that_is_none_waits_for_its_tensor():
+    block = Block()
+    block.register_buffer("cache", None, persistent=False)
+    assert block.cache is None
+    block.cache = td.ones(2)
+    assert isinstance(block.cache, nn.Buffer) and not block.cache.persistent
+    assert "cache" in dict(block.named_buffers()) and "cache" not in block.state_dict()
+
+
+def test_a_name_leads_to_its_own_kind():
+    block = nn.Sequential(nn.BatchNorm1d(2))
+    assert block.get_parameter("0.weight") is block[0].weight
+    assert block.get_buffer("0.running_var") is block[0].running_var
+    assert block.get_submodule("") is block and block.get_submodule("0") is block[0]
+    for get, name, words in (
+        (block.get_parameter, "0", ("Parameter", "BatchNorm1d")),
+        (block.get_submodule, "0.weight", ("Module", "Parameter")),
+        (block.get_buffer, "0.weight", ("Buffer", "Parameter")),
+    ):
+        with refused(AttributeError, name, *words):
+            get(name)
+
+
+@pytest.mark.parametrize("value", [None, [1.0, 2.0, 3.0]])
+def test_a_state_of_no_tensors_is_refused(value):
+    block = Block()
+    before = arrays(block.state_dict())
+    with refused(TypeError, "shift", type(value).__name__):
+        block.load_state_dict({**block.state_dict(), "shift": value})
     unchanged(block, before)
 
 
@@ -734,9 +773,9 @@ def test_layers_of_no_size_are_refused(make, words):
 def test_unflatten_refuses():
     with refused(IndexError, 5, "2 dimensions"):
         nn.Unflatten(5, (2, 2))(td.zeros(3, 4))
-    with refused(ValueError, "Unflatten", 1, "size 4", "(2, 3)"):
+    with refused(ValueError, "unflatten", 1, "size 4", "(2, 3)"):
         nn.Unflatten(-1, (2, 3))(td.zeros(3, 4))
-    with refused(ValueError, "Unflatten", 1, "size 4", "(-1, 3)"):
+    with refused(ValueError, "unflatten", 1, "size 4", "(-1, 3)"):
         nn.Unflatten(1, (-1, 3))(td.zeros(3, 4))
 
 
@@ -1003,7 +1042,7 @@ def test_unpooling_is_the_adjoint_of_pooling(axes, kernel, stride):
     x = draw(2, 3, *(6, 4, 4)[:axes], grad=True)
     values, indices = pool(kernel, stride, return_indices=True)(x)
     y = draw(*values.shape, seed=1, grad=True)
-    image = unpool(kernel, stride)(y, indices, output_size=x.shape)
+    image = unpool(kernel, stride)(y, indices, x.shape)
     np.testing.assert_array_equal(
         image.detach().data, naive.max_unpool(y.data, indices.data, x.shape[2:])
     )

@@ -595,6 +595,18 @@ def groups(count=2, cls=SGD, **options):
     [
         (lambda: SGD([]), ValueError, ("one parameter", "none")),
         (lambda: SGD(P), TypeError, ("list", "Tensor", "[x]")),
+        (lambda: SGD(nn.Linear(1, 1)), TypeError, ("list", "Linear", "model.parameters()")),
+        (lambda: SGD(nn.Linear(1, 1).parameters), TypeError, ("method", "model.parameters()")),
+        (lambda: SGD({"params": [P]}), TypeError, ("list", "dict")),
+        (lambda: SGD([{"params": [P]}, P]), TypeError, ('"params"', "Tensor")),
+        (lambda: SGD([{"lr": 0.1}]), TypeError, ('"params"', "dict")),
+        (lambda: SGD([P]).add_param_group([P]), TypeError, ('"params"', "list")),
+        (lambda: SGD([P]).load_state_dict({}), TypeError, ("optimiser's state",)),
+        (lambda: SGD([P]).load_state_dict(None), TypeError, ("optimiser's state",)),
+        (lambda: SGD([P]).load_state_dict(nn.Linear(1, 1).state_dict()), TypeError, ("another",)),
+        (lambda: SGD([P], lr="0.1"), ValueError, ("lr", "number", "'0.1'")),
+        (lambda: Adam([P], lr=None), ValueError, ("lr", "number", "None")),
+        (lambda: Adam([P], betas=0.9), ValueError, ("two betas", 0.9)),
         (lambda: SGD({P}), None, ()),  # a set of one has an order
         (lambda: SGD([{"params": {P}}]), TypeError, ("order", "set", "list")),
         (lambda: SGD([P * 2]), TypeError, ("leaf", "computed Tensor")),

@@ -307,4 +307,10 @@ def test_what_is_no_state_dict(tmp_path):
         td.save(nn.Linear(1, 1), tmp_path / "w")
     with refused(TypeError, "'step'", "int", "metadata"):
         td.save({"x": td.ones(1), "step": 3}, tmp_path / "w")
+    for name in (3, "__metadata__"):  # the second is the format's own: the file could not be read
+        with refused(TypeError, repr(name), "no name"):
+            td.save({name: td.ones(1)}, tmp_path / "w")
+    for metadata in ({"step": 3}, {3: "step"}, "step"):
+        with refused(TypeError, "metadata", "str: str", metadata):
+            td.save({"x": td.ones(1)}, tmp_path / "w", metadata)
     assert os.listdir(tmp_path) == []

@@ -196,6 +196,12 @@ def test_after_an_error_too():
     assert [dict(vars(m)) for m in model.modules()] == before and model.training
 
 
+@pytest.mark.parametrize("shape", [3, td.ones(1, 2)])
+def test_what_is_no_shape_is_refused(shape):
+    with refused(TypeError, "shape", type(shape).__name__):
+        nn.summary(nn.Linear(2, 2), shape)
+
+
 def test_frozen_layers_count_also_under_no_grad():
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)).requires_grad_(False)
     with td.no_grad():

@@ -34,3 +34,4 @@ uint8, int8, int16, int32, int64 = (
     _np.dtype(n) for n in ("uint8", "int8", "int16", "int32", "int64")
 )
 bool = _np.dtype("bool")
+half, float, double, short, int, long = float16, float32, float64, int16, int32, int64

@@ -26,8 +26,13 @@ def save(state, path, metadata=None):
     if not isinstance(state, dict):
         found = type(state).__name__
         raise TypeError(f"expected {{name: Tensor}}, got {found}: pass model.state_dict()")
+    told = {} if metadata is None else metadata
+    if not isinstance(told, dict) or {str} < {str, *map(type, (*told, *told.values()))}:
+        raise TypeError(f"expected metadata {{str: str}}, got {metadata!r:.60}")
     arrays = {}
     for name, value in state.items():
+        if not isinstance(name, str) or name == "__metadata__":  # which the format has taken
+            raise TypeError(f"expected {{name: Tensor}}, {name!r} is no name for a tensor")
         if not isinstance(value, Tensor) and not is_array(value):
             raise TypeError(
                 f"expected {{name: Tensor}}, but {name!r} is of type {type(value).__name__}: the "

@@ -56,8 +56,8 @@ class Tensor:
 
     @property
     def data(self):
-        """The raw array. Assigning (also `x.data -= step`) overwrites the tensor, which makes older
-        graphs stale.
+        """The raw array. Assigning (also `x.data -= 0.1 * x.grad.data`) overwrites the tensor,
+        which makes older graphs stale.
         """
         return self._data
 
@@ -68,6 +68,8 @@ class Tensor:
                 "expected a leaf: a computed tensor cannot be overwritten, its graph would no "
                 "longer be true; detach() it first"
             )
+        if isinstance(array, Tensor):
+            array = array._data
         if isinstance(array, np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
             array = np.asarray(array)
         if not is_array(array) or array.shape != self.shape or array.dtype != self.dtype:

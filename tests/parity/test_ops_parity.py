@@ -188,10 +188,11 @@ m.squeeze(thin); m.squeeze(thin, 0); m.squeeze(thin, 1); m.squeeze(thin, (0, -2)
 m.squeeze(number); m.unsqueeze(x, 0); m.unsqueeze(x, -1); m.unsqueeze(x, 2); m.unsqueeze(number, 0)
 m.flip(x, (0,)); m.flip(x, [0, 2]); m.flip(x, (-1,)); m.flip(empty, (0,))
 m.cat([x, y]); m.cat([x, y, x], dim=-1); m.cat((x, i), 1); m.cat([empty, matrix.T[:, :3]])
+m.cat([m.zeros(0, dtype=m.float64), x, y], 1); m.cat([m.zeros(0), m.zeros(0)])
 m.stack([x, y]); m.stack([x, y], dim=-1); m.stack((x, i), 1); m.stack([number, number])
 m.split(x, 2, 1); m.split(x, [1, 0, 3], dim=-1); m.split(x, 1); m.split(x, 5)
 m.cumsum(x, 1); m.cumsum(x, dim=-1); m.cumsum(i, 0); m.cumsum(mask, 1)
-m.cumsum(i, 0, dtype=m.float32)
+m.cumsum(i, 0, dtype=m.float32); m.cumsum(i, 0, dtype=m.int32)
 m.cumsum(number, 0); m.cumsum(empty, 0); m.cumsum(small, 1)
 m.prod(x); m.prod(x, 1); m.prod(x, dim=-1, keepdim=True); m.prod(i, 1); m.prod(small)
 m.prod(mask, 0)
@@ -216,6 +217,7 @@ m.topk(x, 2); m.topk(x, 2, 1); m.topk(x, k=3, dim=1, largest=False); m.topk(x, 4
 m.topk(i, 1)[0]; m.topk(x, 0); m.topk(number, 1); m.topk(x, 2, sorted=True)
 m.count_nonzero(i); m.count_nonzero(i, 1); m.count_nonzero(mask, dim=(0, 2)); m.count_nonzero(x)
 m.isclose(x, y); m.isclose(x, x * 1.001, rtol=1e-2); m.isclose(x, x + 1e-3, atol=1e-2)
+m.isclose(number, number); m.allclose(number, number)
 m.isclose(special, special); m.isclose(special, special, equal_nan=True); m.isclose(i, j)
 m.allclose(x, x * (1 + 1e-7)); m.allclose(x, y); m.allclose(x, y, rtol=5.0, atol=5.0)
 m.allclose(special, special); m.allclose(special, special, equal_nan=True)
@@ -228,7 +230,8 @@ m.chunk(x, 2); m.chunk(x, 3, 2); m.chunk(x, 3, dim=-1); m.chunk(x, 9, 1); m.chun
 m.narrow(x, 2, 1, 2); m.narrow(x, dim=-2, start=-2, length=1); m.narrow(x, 0, 0, 0)
 m.movedim(x, 0, 2); m.movedim(x, (0, 1), (-1, 0))
 m.movedim(deep, source=(3, 1), destination=(0, 2))
-m.unflatten(x, 2, (2, 2)); m.unflatten(x, dim=-1, sizes=(2, -1)); m.clone(x); m.clone(x.mT)
+m.unflatten(empty, 1, (-1, 1)); m.unflatten(x, 2, (2, 2)); m.unflatten(x, dim=-1, sizes=(2, -1))
+m.clone(x); m.clone(x.mT)
 m.clone(i)
 m.meshgrid(row, col[:, 0], indexing="ij"); m.meshgrid(row, col[:, 0], indexing="xy")
 m.meshgrid(row, col[:, 0], row, indexing="xy"); m.meshgrid(row, number, indexing="ij")
@@ -315,7 +318,8 @@ x[5:]; x[..., None, 1:2]; x[:, :, :, None]; x[...]; x[()]; x[at[1]]; x[np.int64(
 x[:, at]; x[..., at[:2]]; x[[1, 0, 1]]; x[[0, 1], [1, 2]]; x[:, [0, 2, 0]]; x[[0, 1], :, [1, 3]]
 x[other, [0, 2]]; x[0, at]; x[at[1:2], 1, :]; x[:, at[:2], None]; x[[[0, 1], [1, 0]],]; x[[]]
 x[mask]; x[rows]; x[mask[:, :, 0]]; x[x > 0.5]; x[rows, 1]; x[rows, [0]]; x[mask & False]
-x[1, :, [2, 0, 0]]; x[:, 1, at[:2]]; deep[0, :, :, at]; deep[at[:2], 0, :, 1]; deep[:, 0, :, at]
+x[1, :, [2, 0, 0]]; x[:, [2, 0], ..., [1, 3]]; x[[1], ..., mask[0]]; x[:, 1, at[:2]]
+deep[0, :, :, at]; deep[at[:2], 0, :, 1]; deep[:, 0, :, at]
 deep[None, 1, ..., at]; deep[..., 1, at]; deep[-1, [0, 1], :, [1, 2]]; x[1, rows.any(), :, at]
 x[:, [True, False, True]]; x[..., [True, False, True, False]]; x[np.array([1, 0])]; i[mask]
 """.strip(),

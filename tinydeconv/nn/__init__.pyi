@@ -1523,5 +1523,5 @@ class RNNCell(Module):
 def summary(
     model: Module,
     input_shape: int | Sequence[int],
-    dtype: npt.DTypeLike = ...,
+    dtype: npt.DTypeLike | None = None,
 ) -> Tensor: ...

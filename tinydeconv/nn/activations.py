@@ -121,20 +121,20 @@ def logsigmoid(input):
 
 def softmax(input, dim=None, dtype=None):
     """exp(x) / sum(exp(x)) along dim, which must be given; computed in dtype (None: the input's)"""
-    return ops.softmax(_along("softmax", input, dim, dtype), dim)
+    return ops.softmax(must_be_tensor("input", input), _given("softmax", dim), dtype)
 
 
 def log_softmax(input, dim=None, dtype=None):
     """log(softmax(x)) along dim, which must be given, without overflow; computed in dtype (None:
     the input's).
     """
-    return ops.log_softmax(_along("log_softmax", input, dim, dtype), dim)
+    return ops.log_softmax(must_be_tensor("input", input), _given("log_softmax", dim), dtype)
 
 
-def _along(name, input, dim, dtype):
+def _given(name, dim):
     if dim is None:
         raise ValueError(f"{name} needs a dim: 1 for the classes of (N, C), -1 for the last axis")
-    return accept(name, input if dtype is None else must_be_tensor("input", input).astype(dtype))
+    return dim
 
 
 # ---------------------------------------------------------------- layers

@@ -5,7 +5,7 @@ import numpy as np
 from .. import ops
 from ..backend import array_module
 from ..geometry import positive
-from ..ops.shape import Gather, axis
+from ..ops.shape import Gather
 from .activations import accept, refuse_in_place
 from .families import Described, FunctionLayer, for_axes, layer, layers
 from .init import fan_in_uniform, normal_
@@ -260,15 +260,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input):
-        dim = axis(self.dim, input.ndim)
-        shape = (*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :])
-        try:
-            return input.reshape(shape)
-        except ValueError:
-            raise ValueError(
-                f"Unflatten cannot turn dim {dim} of size {input.shape[dim]} into sizes "
-                f"{self.unflattened_size}: their product must be {input.shape[dim]}"
-            ) from None
+        return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

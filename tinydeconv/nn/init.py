@@ -16,6 +16,15 @@ from ..tensor import Tensor
 
 def _fill(tensor, numbers):
     """Overwrites the tensor with numbers of its shape, in its dtype and on its device."""
+    if not isinstance(tensor, Tensor):
+        found = type(tensor).__name__
+        raise TypeError(f"expected a Tensor, got {found}: pass the Parameter itself, not its .data")
+    array = tensor.data
+    if isinstance(array.base, type(array)) and array.base.size > array.size:
+        raise ValueError(
+            f"expected a whole tensor, got a part of one, of shape {tensor.shape}, which gets new "
+            "memory and leaves the whole as it was: give the whole, or a .clone()"
+        )
     tensor.data = to_device(np.asarray(numbers).astype(tensor.dtype), tensor.device)
     return tensor
 
@@ -26,6 +35,8 @@ def _expect(good, what, tensor):
 
 
 def uniform_(tensor, a=0.0, b=1.0):
+    if not a <= b:
+        raise ValueError(f"expected a <= b, got a={a}, b={b}")
     return _fill(tensor, generator().uniform(a, b, tensor.shape))
 
 
@@ -35,6 +46,8 @@ def fan_in_uniform(tensor, fan_in):
 
 
 def normal_(tensor, mean=0.0, std=1.0):
+    if not std >= 0:
+        raise ValueError(f"expected a std of at least 0, got {std}")
     return _fill(tensor, generator().normal(mean, std, tensor.shape))
 
 
@@ -45,7 +58,7 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
     normal, drawn = NormalDist(mean, std), generator()
     likely = normal.cdf(b) - normal.cdf(a) > 0.3  # else most of what normal() draws would be lost
     peak = (np.clip(mean, a, b) - mean) / std
-    kept, n = np.empty(0), tensor.numel()
+    kept, n = np.empty(0), prod(tensor.shape)
     while kept.size < n:
         if likely:
             x = drawn.normal(mean, std, n)
@@ -79,8 +92,8 @@ def dirac_(tensor, groups=1):
     """A convolution's weight (out, in / groups, *kernel) that passes its input channels through, as
     many as there are.
     """
-    good = 3 <= tensor.ndim <= 5 and tensor.shape[0] % groups == 0 and min(tensor.shape[2:])
-    _expect(good, f"a convolution's weight for {groups} groups", tensor)
+    good = 3 <= tensor.ndim <= 5 and groups > 0 == tensor.shape[0] % groups
+    _expect(good and min(tensor.shape[2:]), f"a convolution's weight for {groups} groups", tensor)
     out, channels, *kernel = tensor.shape
     weight = np.zeros((groups, out // groups, channels, *kernel))
     for i in range(min(weight.shape[1:3])):

@@ -64,6 +64,7 @@ class Module:
     training = True
     _pre_hooks: tuple = ()
     _hooks: tuple = ()
+    _awaited: dict = {}  # {buffer that is None so far: whether it is persistent}
 
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} needs a forward method")
@@ -100,8 +101,9 @@ class Module:
 
     def __setattr__(self, name, value):
         old = vars(self).get(name)
-        if isinstance(old, Buffer) and isinstance(value, Tensor) and not value.requires_grad:
-            value = value if isinstance(value, Buffer) else Buffer(value, persistent=old.persistent)
+        plain = isinstance(value, Tensor) and not isinstance(value, Parameter | Buffer)
+        if plain and not value.requires_grad and (isinstance(old, Buffer) or name in self._awaited):
+            value = Buffer(value, persistent=getattr(old, "persistent", self._awaited.get(name)))
         for kind in (Parameter, Buffer, Module):
             if isinstance(old, kind) and not isinstance(value, kind | None):
                 graph = " that requires grad" * bool(getattr(value, "requires_grad", False))
@@ -115,8 +117,10 @@ class Module:
     def add_module(self, name, module):
         """Sets a module under a name that is worked out, such as "0"."""
         if not isinstance(module, Module):
-            found = type(module).__name__
-            raise TypeError(f"expected a Module, got {found}; functions go into forward()")
+            found, fix = type(module).__name__, "functions go into forward()"
+            if isinstance(module, type):
+                found, fix = f"the class {module.__name__}", f"make one, {module.__name__}(...)"
+            raise TypeError(f"expected a Module, got {found}; {fix}")
         self._register(name, module, Module)
 
     def register_parameter(self, name, param):
@@ -126,9 +130,11 @@ class Module:
         self._register(name, param, Parameter)
 
     def register_buffer(self, name, tensor, persistent=True):
-        """Sets a tensor, or None, as a Buffer: state that is not learned."""
+        """Sets a tensor as a Buffer: state that is not learned. None keeps the place for one."""
         value = None if tensor is None else Buffer(tensor, persistent=persistent)
         self._register(name, value, Buffer)
+        if tensor is None:
+            self._awaited = {**self._awaited, name: persistent}
 
     def _register(self, name, value, kind):
         taken = hasattr(self, name) and not isinstance(vars(self).get(name, ""), kind | None)
@@ -138,9 +144,21 @@ class Module:
 
     def get_submodule(self, target):
         """The module of a dotted name; "" is this one."""
-        return reduce(getattr, target.split(".") if target else (), self)
+        return self._get(target, Module)
 
-    get_parameter = get_buffer = get_submodule
+    def get_parameter(self, target):
+        """The parameter of a dotted name."""
+        return self._get(target, Parameter)
+
+    def get_buffer(self, target):
+        """The buffer of a dotted name."""
+        return self._get(target, Buffer)
+
+    def _get(self, target, kind):
+        found = reduce(getattr, target.split(".") if target else (), self)
+        if not isinstance(found, kind):
+            raise AttributeError(f"{target!r} is no {kind.__name__}, it is {type(found).__name__}")
+        return found
 
     # ------------------------------------------------------------ walking the attributes
 
@@ -263,7 +281,8 @@ class Module:
         """Overwrites parameters and buffers with copies of those in `state_dict`; all of them or,
         on an error, none. Returns the missing and the unexpected names.
 
-        With strict=False names may be missing or unexpected; shapes and dtypes must always agree.
+        With strict=False names may be missing or unexpected; shapes must always agree.
+        Floating numbers are cast to the dtype that is here.
         """
         if not isinstance(state_dict, Mapping):
             found = type(state_dict).__name__
@@ -283,7 +302,10 @@ class Module:
         shared = [name for name in own if name in state]
         for name in shared:
             mine, other = own[name], state[name]
-            if mine.shape != other.shape or mine.dtype != other.dtype:
+            if not hasattr(other, "dtype"):
+                found = type(other).__name__
+                raise TypeError(f"expected {{name: Tensor}}, but {name} is of type {found}")
+            if mine.shape != other.shape or mine.dtype.kind != other.dtype.kind:
                 raise RuntimeError(
                     f"the weights do not fit this {type(self).__name__}: {name} is {mine.dtype} of "
                     f"shape {mine.shape} here and {other.dtype} of shape {other.shape} there"
@@ -291,7 +313,7 @@ class Module:
         for name in shared:
             mine, other = own[name], state[name]
             array = to_device(other.data if isinstance(other, Tensor) else other, mine.device)
-            mine.data = array_module(array).array(array)
+            mine.data = array_module(array).array(array, mine.dtype)
         return IncompatibleKeys(missing, unexpected)
 
     # ------------------------------------------------------------ repr

@@ -2,7 +2,7 @@
 
 from .. import ops
 from ..ops import resampling, windows
-from .families import for_axes, layer, layers
+from .families import FunctionLayer, for_axes, layer, layers
 
 max_pool1d, max_pool2d, max_pool3d = for_axes(ops.max_pool)
 max_unpool1d, max_unpool2d, max_unpool3d = for_axes(ops.max_unpool)
@@ -18,8 +18,15 @@ MaxPool1d, MaxPool2d, MaxPool3d = layers(
     "MaxPool", (max_pool1d, max_pool2d, max_pool3d),
     order="kernel_size stride padding dilation return_indices ceil_mode",
 )  # fmt: skip
+
+
+class _MaxUnpool(FunctionLayer):
+    def forward(self, input, indices, output_size=None):
+        return super().forward(input, indices, output_size=output_size)
+
+
 MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = layers(
-    "MaxUnpool", (max_unpool1d, max_unpool2d, max_unpool3d), without="output_size"
+    "MaxUnpool", (max_unpool1d, max_unpool2d, max_unpool3d), without="output_size", base=_MaxUnpool
 )
 AvgPool1d = layer("AvgPool1d", avg_pool1d, without="divisor_override")
 AvgPool2d, AvgPool3d = layer("AvgPool2d", avg_pool2d), layer("AvgPool3d", avg_pool3d)

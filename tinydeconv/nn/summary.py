@@ -40,17 +40,22 @@ class Summary(NamedTuple):
         return "\n".join(line.format(*cells) for cells in table)
 
 
-def summary(model, input_shape, dtype=np.float32):
+def summary(model, input_shape, dtype=None):
     """The layers of a model in the order in which they finish, run once on zeros of `input_shape`
-    (N, ...), or of several inputs' shapes in a list.
+    (N, ...), or of several inputs' shapes in a list; their dtype, if not given, is the model's.
 
     Parameters count where they are first used, multiply-adds (of convolutions and matrix products,
     layers or not, but none under no_grad) for the whole batch; modules that only call others have
     no row. Runs in eval mode and leaves the model as it was.
     """
+    if not isinstance(input_shape, (tuple, list)):
+        found = type(input_shape).__name__
+        raise TypeError(f"expected a shape such as (1, 3, 32, 32) or a list of them, got {found}")
     several = any(isinstance(shape, (tuple, list)) for shape in input_shape)
     shapes = input_shape if several else [input_shape]
     where = next((t.device for t in (*model.parameters(), *model.buffers())), "cpu")
+    if dtype is None:
+        dtype = next((p.dtype for p in model.parameters()), np.float32)
     inputs = [zeros(shape, dtype=dtype, device=where) for shape in shapes]
     rows, counted = [], set()
 

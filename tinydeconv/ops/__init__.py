@@ -98,7 +98,7 @@ def _expand_as(x, other):
 
 def _t(x):
     """A matrix transposed; fewer dimensions as they are."""
-    return x if x.ndim < 2 else transpose(x, 0, 1)
+    return x if x.ndim < 2 else permute(x, 1, 0)  # which refuses more of them
 
 
 def _cpu(x):
@@ -138,7 +138,7 @@ def _operand(function, swapped=False):
 def _in_place(a, b):
     """x += y makes a new x, which would quietly leave the leaf itself as it was."""
     if a.is_leaf and a.requires_grad:
-        raise TypeError("a leaf that requires grad is not changed in place: use x.data -= step")
+        raise TypeError("a leaf that requires grad is not changed in place: use x.data -= an array")
     return NotImplemented  # Python then takes x = x + y
 
 

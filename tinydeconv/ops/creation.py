@@ -102,7 +102,9 @@ def ones(*size, dtype=None, device=None, requires_grad=False):
 def full(size, fill_value, dtype=None, device=None, requires_grad=False):
     """A tensor of one value; its dtype, unless given, is that of tensor(fill_value)."""
     value = np.asarray(fill_value)
-    dtype = dtype or (FLOAT if value.dtype.kind == "f" else value.dtype)
+    dtype = np.dtype(dtype or (FLOAT if value.dtype.kind == "f" else value.dtype))
+    if dtype.kind in "iu" and not np.isfinite(value):
+        raise ValueError(f"{dtype} holds no {fill_value}: expected a finite fill_value")
     return _make(np.full(_shape((size,)), value, dtype), None, device, requires_grad)
 
 

@@ -4,6 +4,8 @@ Whatever moves numbers about is one Gather at flat positions, so its gradient is
 adds them back; whatever writes is a Scatter, or a Gather from old and new numbers together.
 """
 
+import math
+
 import numpy as np
 
 from ..backend import array_module, is_array
@@ -20,6 +22,9 @@ def index(x, key):
     key = tuple(_plain(k, xp) for k in (key if isinstance(key, tuple) else (key,)))
     if not any(map(is_array, key)):
         return Slice(key)(x)
+    taken = [k.ndim if is_array(k) and k.dtype.kind == "b" else k is not None for k in key]
+    if sum(taken) > x.ndim:  # an Ellipsis for no dimension: in NumPy alone it parts index arrays
+        key = tuple(k for k in key if k is not Ellipsis)
     places = positions(x)
     if any(isinstance(k, int) for k in key):
         # Whole numbers first: for PyTorch they only take a dimension away; for NumPy they are index
@@ -139,6 +144,8 @@ def masked_fill(x, mask, value):
     """x with a number where the boolean mask, which broadcasts, is true."""
     if isinstance(value, Tensor) and value.ndim:
         raise ValueError(f"masked_fill expects one number, got shape {value.shape}: use td.where")
+    if x.dtype.kind != "f" and not math.isfinite(value):
+        raise ValueError(f"{x.dtype} holds no {value}: use .float().masked_fill(...)")
     return where(mask, astype(as_tensor(value, x, x.dtype), x.dtype), x)
 
 

@@ -1,5 +1,7 @@
 """Joining tensors along a dimension, and cutting them up again."""
 
+from itertools import accumulate
+
 from ..backend import array_module
 from ..engine import Op
 from .promotion import promote
@@ -21,8 +23,11 @@ class Cat(Op):
 
 
 def cat(tensors, dim=0):
-    """Tensors joined along a dimension they have."""
+    """Tensors joined along a dimension they have; those of shape (0,) are left out, so that a loop
+    can begin with tensor([]).
+    """
     tensors = promote(*_several("cat", tensors))
+    tensors = [x for x in tensors if x.shape != (0,)] or tensors
     first = tensors[0]
     dim = axis(dim, first.ndim)
     for i, x in enumerate(tensors):
@@ -64,10 +69,10 @@ def split(x, split_size_or_sections, dim=0):
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
     if sum(sizes) != length or any(n < 0 for n in sizes):
         raise ValueError(f"the sizes {list(sizes)} do not add up to dimension {dim} of {x.shape}")
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
     before = (slice(None),) * dim
     return tuple(
-        Slice((*before, slice(start, start + n)))(x) for start, n in zip(starts, sizes, strict=True)
+        Slice((*before, slice(end - n, end)))(x)
+        for end, n in zip(accumulate(sizes), sizes, strict=True)
     )
 
 
@@ -111,6 +116,8 @@ def meshgrid(*tensors, indexing="ij"):
     """Coordinates of a grid: of vectors of n and m numbers two (n, m) tensors, with "xy" (m, n)."""
     if indexing not in ("ij", "xy"):
         raise ValueError(f"expected indexing 'ij' or 'xy', got {indexing!r}")
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
     if indexing == "xy" and len(tensors) > 1:
         first, second, *rest = meshgrid(tensors[1], tensors[0], *tensors[2:])
         return (second, first, *rest)

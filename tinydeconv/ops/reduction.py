@@ -98,7 +98,7 @@ class CumSum(Op):
         self.axis = axis
 
     def forward(self, x):
-        return x.cumsum(self.axis)
+        return x.cumsum(self.axis, x.dtype)
 
     def backward(self, g, y, x, needs):
         return flip(CumSum(self.axis)(flip(g, self.axis)), self.axis)
@@ -120,6 +120,13 @@ def _dropped(kept, dims, keepdim):
     return kept if keepdim else Reshape(shape)(kept)
 
 
+def _floating(name, x):
+    """x itself; integers are refused, as in PyTorch."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name} needs a floating tensor, got {x.dtype}: use .float()")
+    return x
+
+
 def _nonempty(what, x, dims):
     if 0 in (x.shape[d] for d in dims):
         raise ValueError(f"{what} of no elements: shape {x.shape} has size 0 along {dims}")
@@ -136,9 +143,8 @@ def mean(x, dim=None, keepdim=False, dtype=None):
     """The arithmetic mean of a floating tensor."""
     if dtype is not None:
         x = astype(x, dtype)
-    if x.dtype.kind != "f":
-        raise TypeError(f"mean needs a floating tensor, got {x.dtype}: use .float().mean()")
-    wide = astype(x, np.promote_types(x.dtype, FLOAT))  # a sum in float16 could be infinite
+    # a sum in float16 could be infinite
+    wide = astype(_floating("a mean", x), np.promote_types(x.dtype, FLOAT))
     return astype(
         sum(wide, dim, keepdim) / math.prod(x.shape[d] for d in _over(dim, x.ndim)), x.dtype
     )
@@ -182,10 +188,9 @@ def var(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
     """The mean squared distance from the mean; unbiased: divided by the number of elements minus
     `correction`, which `unbiased` sets to 1 or 0.
     """
-    x = as_floating(x)
     correction = correction if unbiased is None else int(unbiased)
     dims = _over(dim, x.ndim)
-    centred = x - mean(x, dims, keepdim=True)
+    centred = _floating("a variance", x) - mean(x, dims, keepdim=True)
     freedom = math.prod(x.shape[d] for d in dims) - correction
     return sum(centred * centred, dims, keepdim) / float(freedom if freedom > 0 else 0)
 
@@ -197,13 +202,11 @@ def std(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
 
 def var_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
     """(var, mean)"""
-    x = as_floating(x)
     return var(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
 
 
 def std_mean(x, dim=None, unbiased=None, keepdim=False, *, correction=1):
     """(std, mean)"""
-    x = as_floating(x)
     return std(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
 
 
@@ -211,7 +214,7 @@ def norm(x, p=2, dim=None, keepdim=False):
     """(sum |x|^p)^(1/p); the largest |x| for p = inf, the smallest for -inf, how many are not zero
     for 0; "fro" means 2. Of a zero vector the gradient is 0.
     """
-    x, p = as_floating(x), 2 if p == "fro" else p
+    x, p = _floating("a norm", x), 2 if p == "fro" else p
     if isinstance(p, str):
         raise ValueError(f"expected p to be a number or 'fro', got {p!r}")
     if abs(p) == math.inf:
@@ -341,7 +344,7 @@ def count_nonzero(x, dim=None):
 def isclose(x, other, rtol=1e-5, atol=1e-8, equal_nan=False):
     """Where |x - other| <= atol + rtol |other|; equal infinities are close."""
     xp = array_module(x.data)
-    return Tensor(xp.isclose(x.data, other.data, rtol, atol, equal_nan))
+    return Tensor(xp.asarray(xp.isclose(x.data, other.data, rtol, atol, equal_nan)))
 
 
 def allclose(x, other, rtol=1e-5, atol=1e-8, equal_nan=False):
@@ -367,11 +370,11 @@ def logsumexp(x, dim, keepdim=False):
 
 def softmax(input, dim, dtype=None):
     """exp(x) / sum(exp(x)) along dim; with a dtype, x is cast to it first."""
-    x = as_floating(input if dtype is None else astype(input, dtype))
+    x = _floating("softmax", input if dtype is None else astype(input, dtype))
     return Softmax(axes(int(dim), x.ndim))(x)
 
 
 def log_softmax(input, dim, dtype=None):
     """log(softmax(x)) along dim, without overflow; with a dtype, x is cast to it first."""
-    x = as_floating(input if dtype is None else astype(input, dtype))
+    x = _floating("log_softmax", input if dtype is None else astype(input, dtype))
     return LogSoftmax(axes(int(dim), x.ndim))(x)

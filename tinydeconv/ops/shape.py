@@ -1,4 +1,4 @@
-"""Moving numbers about: reshape, permute, broadcast, slice, gather, and joining tensors.
+"""Moving numbers about: reshape, permute, broadcast, slice and gather.
 
 They come in adjoint pairs, each the gradient of the other: BroadcastTo and SumTo, Slice and Paste,
 Gather and Scatter. Reshape and Permute are undone by themselves.
@@ -196,15 +196,20 @@ def _sizes(sizes):
     return tuple(operator.index(n) for n in sizes)
 
 
+def _filled(sizes, total):
+    """The sizes with the one that is -1 found from their product, where it can be."""
+    known = prod(n for n in sizes if n != -1)
+    if sizes.count(-1) == 1 and known and total % known == 0:
+        return tuple(total // known if n == -1 else n for n in sizes)
+    return sizes
+
+
 # ---------------------------------------------------------------- the functions that people call
 
 
 def reshape(x, *shape):
     """The same elements in another shape; one size may be -1."""
-    shape = _sizes(shape)
-    known = prod(n for n in shape if n != -1)
-    if shape.count(-1) == 1 and known and x.numel() % known == 0:
-        shape = tuple(x.numel() // known if n == -1 else n for n in shape)
+    shape = _filled(_sizes(shape), x.numel())
     if any(n < 0 for n in shape) or prod(shape) != x.numel():
         raise ValueError(f"cannot reshape {x.shape} ({x.numel()} elements) to {shape}")
     return Reshape(shape)(x)
@@ -307,13 +312,13 @@ def movedim(x, source, destination):
 def unflatten(x, dim, sizes):
     """One dimension as several; one of the sizes may be -1."""
     dim = axis(dim, x.ndim)
-    try:
-        return reshape(x, *x.shape[:dim], *sizes, *x.shape[dim + 1 :])
-    except ValueError:
+    found = _filled(tuple(sizes), x.shape[dim])
+    if not found or any(n < 0 for n in found) or prod(found) != x.shape[dim]:
         raise ValueError(
             f"cannot unflatten dim {dim} of size {x.shape[dim]} into sizes {tuple(sizes)}: their "
             f"product must be {x.shape[dim]}"
-        ) from None
+        )
+    return reshape(x, *x.shape[:dim], *found, *x.shape[dim + 1 :])
 
 
 def flip(x, *dims):

@@ -23,9 +23,10 @@ def expect(wanted, holds, got, kind=ValueError):
 
 def _check(group):
     for name in NOT_NEGATIVE & set(group):
-        expect(f"{name} of at least 0", group[name] >= 0, group[name])  # nor NaN
+        fit = hasattr(group[name], "__float__") and group[name] >= 0  # nor NaN
+        expect(f"{name} to be a number of at least 0", fit, repr(group[name]))
     betas = group.get("betas", (0, 0))
-    fit = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+    fit = isinstance(betas, (tuple, list)) and len(betas) == 2 and all(0 <= b < 1 for b in betas)
     expect("two betas of at least 0 and below 1", fit, betas)
     if group.get("nesterov"):
         pair = group["momentum"], group["dampening"]
@@ -49,8 +50,9 @@ class Optimizer:
     always: dict = {}  # settings that no loaded state changes
 
     def __init__(self, params, defaults):
-        one = isinstance(params, Tensor)
-        expect("a list of parameters", not one, "one Tensor: pass [x]", TypeError)
+        fit = hasattr(params, "__iter__") and not isinstance(params, (Tensor, dict))
+        wanted = "a list of parameters, such as [x] or model.parameters()"
+        expect(wanted, fit, f"one {type(params).__name__}", TypeError)
         _check(defaults)
         self.defaults, params = defaults, list(params)
         self.param_groups: list[dict] = []
@@ -61,6 +63,8 @@ class Optimizer:
 
     def add_param_group(self, param_group):
         """{"params": Tensors, setting: value}: more parameters; other settings are the defaults."""
+        fit = isinstance(param_group, dict) and "params" in param_group
+        expect('a group {"params": Tensors}', fit, type(param_group).__name__, TypeError)
         params = param_group["params"]
         unordered = isinstance(params, set)
         expect("parameters in an order", not unordered, "a set: pass a list", TypeError)
@@ -81,8 +85,7 @@ class Optimizer:
     def zero_grad(self, set_to_none=True):
         """Forgets all gradients; with set_to_none=False those that there are become zeros."""
         for p in self._params():
-            if p.grad is not None:
-                p.grad = None if set_to_none else zeros_like(p.grad)
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
 
     def step(self, closure=None):
         """Moves every parameter that has a gradient.
@@ -132,6 +135,7 @@ class Optimizer:
         What is kept of a parameter must be whole. A parameter of which nothing is kept is one that
         never had a gradient: the form, PyTorch's, does not tell whether there was something.
         """
+        expect("an optimiser's state", "param_groups" in (state_dict or ()), "another", TypeError)
         saved = state_dict["param_groups"]
         here, there = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved))
         expect(f"parameter groups of sizes {here}", here == there, there, RuntimeError)

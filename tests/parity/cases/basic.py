@@ -93,6 +93,7 @@ layer("Flatten", Call(), numbers(2, 3, 4))
 layer("Flatten", Call(0, -2), numbers(2, 3, 4))
 layer("Unflatten", Call(1, (2, 3)), numbers(4, 6))
 layer("Unflatten", Call(-1, [2, -1]), numbers(4, 6))
+layer("Unflatten", Call(1, (-1, 2)), numbers(0, 6))
 for name, shape in {
     "Dropout": (2, 3),
     "Dropout1d": (2, 3, 4),

@@ -44,8 +44,9 @@ def vector_to_parameters(vec, parameters):
     """
     parameters = _listed(parameters)
     count = sum(p.numel() for p in parameters)
-    if vec.shape != (count,):
-        raise ValueError(f"expected a vector of {count} numbers, got shape {vec.shape}")
+    if not isinstance(vec, Tensor) or vec.shape != (count,):
+        found = f"shape {vec.shape}" if isinstance(vec, Tensor) else type(vec).__name__
+        raise ValueError(f"expected a vector (a Tensor) of {count} numbers, got {found}")
     start = 0
     for p in parameters:
         numbers = vec.data[start : start + p.numel()].reshape(p.shape)

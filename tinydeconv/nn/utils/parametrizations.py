@@ -42,7 +42,7 @@ class SpectralNorm(Module):
         self.dim = axis(dim, weight.ndim)
         if weight.ndim > 1:
             matrix = self._matrix(weight)
-            self._u, self._v = (Buffer(row.data) for row in (matrix[:, 0], matrix[0]))
+            self._u, self._v = (Buffer(row.data.copy()) for row in (matrix[:, 0], matrix[0]))
             init.normal_(self._v)
             self._iterate(matrix, 15)
 
