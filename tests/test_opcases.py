@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import tinydeconv as td
-from tinydeconv import opcases
+from tinydeconv import opcases, ops
 from tinydeconv.engine import Op
 from tinydeconv.gradcheck import gradcheck, gradgradcheck
+from tinydeconv.nn import functional as F
 from tinydeconv.opcases import CASES, EXPECTED, Case, every_op, find, missing_ops
 from tinydeconv.ops.conv import Conv, ConvOp, ConvTranspose, ConvWeight
 from tinydeconv.ops.elementwise import Add, Mul
@@ -232,6 +233,27 @@ def test_declared_views_are_views():
         (x,) = case.inputs()
         y = case(x)
         assert np.may_share_memory(y.data, x.data) and y.version is x.version
+
+
+# What has no gradient: questions, positions, new tensors.
+NO_GRADIENT = """
+    all allclose any arange argmax argmin argsort asarray bitwise_and bitwise_not bitwise_or
+    bitwise_xor count_nonzero eq equal eye from_dlpack from_numpy full full_like ge gt isclose
+    isfinite isinf isnan le linspace logical_and logical_not logical_or logical_xor lt ne nonzero
+    ones ones_like rand rand_like randint randint_like randn randn_like randperm result_type tensor
+    zeros zeros_like
+"""
+
+
+def without_a_case(functions):
+    groups = {opcases._plain(case.group) for case in CASES}
+    return {name for name in functions if opcases._plain(name) not in groups}
+
+
+def test_every_public_function_has_a_case():
+    assert without_a_case(F.__all__) <= {"one_hot"}
+    assert without_a_case(ops.__all__) == set(NO_GRADIENT.split())
+    assert without_a_case(["swish", "relu"]) == {"swish"}
 
 
 # ---- names and rows ----

@@ -43,15 +43,17 @@ def _maths():
         yield Case(op, "", (2, 3))
     for of_positive in (m.Log, m.Log1p, m.Sqrt):
         yield Case(of_positive, "", (2, 3), positive=True)
-    yield Case(m.Arcsin, "", [[-0.6, 0.1], [0.3, 0.7]])
+    for arc in (m.Arcsin, ops.asin, ops.acos):
+        yield Case(arc, "", [[-0.6, 0.1], [0.3, 0.7]])
     yield Case(m.Sign, "", (2, 3), expect="zero derivative")
     for how in ("floor", "ceil", "trunc", "rint"):
         yield Case(m.Rounding, how, (2, 3), args=(how,), expect="zero derivative")
-    for function in (ops.tan, ops.sinh, ops.cosh, ops.reciprocal, ops.square):
+    for function in (ops.round, ops.floor, ops.ceil, ops.trunc):
+        yield Case(function, "", (2, 3), expect="zero derivative")
+    for function in (ops.atan, ops.tan, ops.sinh, ops.cosh, ops.reciprocal, ops.square):
         yield Case(function, "", (2, 3))
     for function in (ops.log2, ops.log10, ops.rsqrt):
         yield Case(function, "", (2, 3), positive=True)
-    yield Case(ops.acos, "", [[-0.6, 0.1], [0.3, 0.7]])
 
 
 def _shape():
@@ -74,7 +76,12 @@ def _shape():
     yield Case(joining.Cat, "and an empty one", (2, 1), (2, 0), (2, 2), args=(1,))
     yield Case(lambda x: x.mT.clone().contiguous(), "", (2, 3), group="clone")
     yield Case(lambda x: ops.repeat(x, 2, 1, 2, 1), "", (2, 1, 3), group="repeat")
+    for name, *args in (
+        ("flatten",), ("flip", 2), ("squeeze", 1), ("unsqueeze", 1), ("transpose", 0, 2),
+    ):  # fmt: skip
+        yield Case(lambda x, n=name, a=args: getattr(x, n)(*a), "", (2, 1, 3), group=name)
     yield Case(lambda x: ops.chunk(x, 2, 1)[1], "", (2, 3), group="chunk")
+    yield Case(lambda x: ops.split(x, [1, 2], 1)[1], "", (2, 3), group="split")
     yield Case(lambda x: ops.unbind(x, 1)[2], "", (2, 3), group="unbind")
     yield Case(ops.narrow, "", (2, 4), dim=1, start=1, length=2)
     yield Case(ops.movedim, "", (2, 1, 3), source=0, destination=-1)
@@ -134,7 +141,8 @@ def _reduction():
     yield Case(ops.prod, "with zeros", [[0.0, 2.0, 0.0], [0.5, 0.0, -1.5]], dim=1)
     yield Case(ops.cumsum, "", (2, 3), dim=-1)
     yield Case(ops.diff, "twice", (2, 4), n=2)
-    yield Case(lambda x: sum(ops.std_mean(x, 1)), "", (2, 3), group="std_mean")
+    for pair in (ops.std_mean, ops.var_mean):
+        yield Case(lambda x, f=pair: sum(f(x, 1)), "", (2, 3), group=pair.__name__)
     for function in (ops.max, ops.min, ops.sort):
         yield Case(lambda x, f=function: f(x, 1).values, "", (2, 3), group=function.__name__)
     yield Case(lambda x: ops.topk(x, 2, 0).values, "", (3, 2), group="topk")
@@ -146,6 +154,9 @@ def _products():
     yield Case(ops.matmul, "of vectors", (3,), (3,))
     yield Case(ops.matmul, "of a stack and a vector", (2, 2, 3), (3,))
     yield Case(ops.bmm, "", (2, 2, 3), (2, 3, 2))
+    yield Case(ops.dot, "", (3,), (3,))
+    yield Case(ops.mv, "", (2, 3), (3,))
+    yield Case(ops.mm, "", (2, 3), (3, 2))
     yield Case(ops.outer, "", (2,), (3,))
     for equation, *shapes in (
         ("bij,bjk->ik", (2, 2, 3), (2, 3, 2)),
