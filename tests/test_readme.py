@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def run(*arguments):
+def run(*arguments, cwd=ROOT):
     result = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT, check=False
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", cwd=cwd, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -21,6 +21,12 @@ def test_the_eight_lines_print_what_the_readme_shows():
     code, printed = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.S).groups()
     assert len(code.strip().splitlines()) == 8
     assert run("-c", code) == printed
+
+
+def test_the_lines_for_those_who_know_pytorch_run(tmp_path):
+    (code,) = re.findall(r"know PyTorch\n.*?```python\n(.*?)```", README, re.S)
+    assert "total" in run("-c", f"import tinydeconv as td\n{code}", cwd=tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_size > 600
 
 
 def test_the_gradcheck_command():
