@@ -1,7 +1,5 @@
 """Joining tensors along a dimension, and cutting them up again."""
 
-from itertools import accumulate
-
 from ..backend import array_module
 from ..engine import Op
 from .promotion import promote
@@ -69,10 +67,20 @@ def split(x, split_size_or_sections, dim=0):
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
     if sum(sizes) != length or any(n < 0 for n in sizes):
         raise ValueError(f"the sizes {list(sizes)} do not add up to dimension {dim} of {x.shape}")
-    before = (slice(None),) * dim
-    return tuple(
-        Slice((*before, slice(end - n, end)))(x)
-        for end, n in zip(accumulate(sizes), sizes, strict=True)
+    return _cut(x, sizes, dim)
+
+
+def _cut(x, sizes, dim):
+    """Pieces of these sizes, cut by halves: the gradient of a slice is as large as what it was cut
+    from, so n slices of x itself would cost n^2 on the way back.
+    """
+    half = len(sizes) // 2
+    if not half:
+        return (x,)
+    first, second = sizes[:half], sizes[half:]
+    return (
+        *_cut(narrow(x, dim, 0, sum(first)), first, dim),
+        *_cut(narrow(x, dim, sum(first), sum(second)), second, dim),
     )
 
 
@@ -97,19 +105,9 @@ def narrow(x, dim, start, length):
 
 
 def unbind(x, dim=0):
-    """The slices along a dimension, which goes.
-
-    Cut by halves: the gradient of a slice is as large as what it was cut from, so n slices of x
-    itself would cost n^2 on the way back.
-    """
+    """The slices along a dimension, which goes."""
     dim = axis(dim, x.ndim)
-    n = x.shape[dim]
-    if n > 1:
-        return (
-            *unbind(narrow(x, dim, 0, n // 2), dim),
-            *unbind(narrow(x, dim, n // 2, n - n // 2), dim),
-        )
-    return (squeeze(x, dim),) if n else ()
+    return tuple(squeeze(row, dim) for row in split(x, 1, dim)) if x.shape[dim] else ()
 
 
 def meshgrid(*tensors, indexing="ij"):
