@@ -194,7 +194,7 @@ PRODUCTS = {
     "batches": (lambda: td.ones(2, 1, 3) @ td.ones(4, 3, 1), ValueError, ("(2,1,3)", "(4,3,1)")),
     "dtypes": (lambda: m @ m.T.double(), TypeError, ("float32", "float64")),
     "an array": (lambda: m @ np.ones(3), TypeError, ("Tensor", "ndarray", "td.tensor(...)")),
-    "linear": (lambda: F.linear(m, td.ones(4, 5)), ValueError, ("(2, 3)", "(5, 4)")),
+    "linear": (lambda: F.linear(m, td.ones(4, 5)), ValueError, ("(2, 3)", "(4, 5)", 5)),
     "linear bias": (lambda: F.linear(m, td.ones(4, 3), td.ones(3)), ValueError, ("(2,4)", "(3,)")),
     "einsum dtypes": (
         lambda: td.einsum("ij,ij->i", m, m.double()),

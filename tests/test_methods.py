@@ -8,6 +8,8 @@ import pytest
 from refusals import refused
 
 import tinydeconv as td
+from tinydeconv import nn
+from tinydeconv.nn import functional as F
 
 
 def draw(*shape, seed=0):
@@ -245,6 +247,12 @@ def test_a_number_has_one_dimension_when_asked():
 
 M = td.tensor(draw(2, 3))
 BAD = [
+    (lambda: td.sqrt(8), TypeError, ("Tensor", "int", "td.tensor")),
+    (lambda: td.cat(M, M), TypeError, ("dim", "int", "Tensor")),
+    (lambda: M.zero_(), AttributeError, ("zero_", "in place")),
+    (lambda: F.conv2d(M, M, None, 2), TypeError, ("conv2d(input, weight", "stride", "positional")),
+    (lambda: F.max_pool2d(M, 2, strides=1), TypeError, ("max_pool2d(input", "'strides'")),
+    (lambda: nn.MaxPool2d(2, strides=1), TypeError, ("MaxPool2d(kernel_size", "'strides'")),
     (lambda: M.clamp(), ValueError, ("min", "max")),
     (lambda: M.chunk(0), ValueError, ("1", "0")),
     (lambda: M.narrow(1, 2, 2), IndexError, (2, 3)),

@@ -970,3 +970,9 @@ def test_one_cycle_turns_the_momentum_of_its_optimiser():
 def test_public_names():
     assert optim.SGD is SGD and optim.Adam is Adam and td.optim is optim
     assert optim.OneCycleLR is optim.lr_scheduler.OneCycleLR
+
+
+def test_the_repr_tells_the_settings_of_each_group():
+    optimizer = SGD([{"params": [td.ones(1)]}, {"params": [td.ones(1)], "lr": 0.5}], lr=0.1)
+    told = repr(optimizer)
+    assert told.startswith("SGD({'lr': 0.1") and "{'lr': 0.5" in told and "params" not in told

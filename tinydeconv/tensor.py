@@ -262,8 +262,8 @@ class Tensor:
     def __getattr__(self, name):
         """For names that do not exist, among them those of PyTorch's in-place methods."""
         told = f"a Tensor has no {name}"
-        if name.endswith("_") and hasattr(Tensor, name[:-1]):
-            told += f": nothing is changed in place, use x = x.{name[:-1]}(...)"
+        if name.endswith("_") and not name.startswith("_"):
+            told += f": nothing is changed in place, use x = x.{name[:-1]}(...) or its like"
         raise AttributeError(told, name=name, obj=self)
 
     def __len__(self):

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: every public name, its arguments, and whether it is PyTorch's.
+"""Writes docs/reference.md: every function, layer and optimiser, and whether it is PyTorch's.
 
 The facts about PyTorch stand in docs/differences.toml, and tests/parity/test_signatures.py holds
 them against PyTorch itself.
@@ -118,7 +118,7 @@ def signature(name, function):
 def sentence(function):
     """The first sentence of a docstring; a name without one says all."""
     text = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
-    return plain(re.split(r"(?<=[.;]) ", text)[0].rstrip(".:;"))
+    return plain(re.split(r"(?<=[.;])(?<!et al\.)(?<!eq\.) ", text)[0].rstrip(".:;"))
 
 
 def plain(text):

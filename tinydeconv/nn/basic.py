@@ -14,6 +14,11 @@ from .module import Module, Parameter
 
 def linear(input, weight, bias=None):
     """input @ weight.T + bias: (*, in) with weight (out, in) -> (*, out)."""
+    if not input.ndim or input.shape[-1] != weight.shape[-1]:
+        raise ValueError(
+            f"linear with weight shape {weight.shape} (out, in) expects a last size of "
+            f"{weight.shape[-1]}, got an input of shape {input.shape}"
+        )
     y = input @ weight.T
     return y if bias is None else y + bias
 

@@ -18,7 +18,11 @@ def for_axes(function):
 
     def made(axes):
         def face(*args, **options):
-            return function(*args, axes=axes, **options)
+            try:
+                return function(*args, axes=axes, **options)
+            except TypeError:
+                bind(face, args, options)  # a wrong call is told in the words of the face
+                raise
 
         face.__name__ = face.__qualname__ = f"{name}{axes}d"
         face.__module__ = function.__module__
@@ -27,6 +31,15 @@ def for_axes(function):
         return face
 
     return [made(axes) for axes in (1, 2, 3)]
+
+
+def bind(function, args, options):
+    """The arguments by name, or an error with the whole signature."""
+    signature = inspect.signature(function)
+    try:
+        return signature.bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"{function.__name__}{signature}: {error}") from None
 
 
 class Described(Module):
@@ -57,10 +70,7 @@ class FunctionLayer(Module):
     signature: inspect.Signature
 
     def __init__(self, *args, **options):
-        try:
-            chosen = self.signature.bind(*args, **options)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}{self.signature}: {error}") from None
+        chosen = bind(type(self), args, options)
         chosen.apply_defaults()
         for name, value in chosen.arguments.items():
             setattr(self, name, Buffer(value) if isinstance(value, Tensor) else value)

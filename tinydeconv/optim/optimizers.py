@@ -79,6 +79,10 @@ class Optimizer:
         _check(group)
         self.param_groups.append(group)
 
+    def __repr__(self):
+        groups = [{n: x for n, x in group.items() if n != "params"} for group in self.param_groups]
+        return f"{type(self).__name__}({', '.join(map(str, groups))})"
+
     def _params(self):
         return [p for group in self.param_groups for p in group["params"]]
 
@@ -119,9 +123,8 @@ class Optimizer:
         self.state[p] = {n: x if n == "step" else asarray(x, p.dtype) for n, x in kept.items()}
 
     def state_dict(self):
-        """{"state": {index: {name: Tensor}}, "param_groups": settings}, as PyTorch has it.
-
-        Indices stand for the parameters.
+        """{"state": {index: {name: Tensor, "step": int}}, "param_groups": settings}, in PyTorch's
+        form: indices stand for the parameters.
         """
         index = {p: i for i, p in enumerate(self._params())}
         states = {i: dict(self.state[p]) for p, i in index.items() if self.state.get(p)}
