@@ -168,7 +168,7 @@ class Scatter(Op):
 
 def axis(dim, ndim):
     """A dimension counted from 0; negative ones count from the end."""
-    if not hasattr(dim, "__index__") or getattr(dim, "ndim", 0):
+    if not hasattr(dim, "__index__") or getattr(dim, "ndim", 0) > 0:
         raise TypeError(f"expected dim to be an int, got {type(dim).__name__}")
     if not -ndim <= dim < ndim:
         raise IndexError(f"dim {dim} is out of range for a tensor of {ndim} dimensions")
