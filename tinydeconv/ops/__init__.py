@@ -138,7 +138,9 @@ def _operand(function, swapped=False):
 def _in_place(a, b):
     """x += y makes a new x, which would quietly leave the leaf itself as it was."""
     if a.is_leaf and a.requires_grad:
-        raise TypeError("a leaf that requires grad is not changed in place: use x.data -= an array")
+        raise TypeError(
+            "a leaf that requires grad is not changed in place: use x.data -= 0.1 * x.grad.data"
+        )
     return NotImplemented  # Python then takes x = x + y
 
 

@@ -13,7 +13,7 @@ from ..tensor import Tensor
 from .elementwise import where
 from .joining import cat
 from .promotion import as_tensor, astype, must_be_tensor
-from .shape import Gather, Scatter, Slice, axes, axis, expand, reshape
+from .shape import Gather, Scatter, Slice, axis, expand, reshape
 
 
 def index(x, key):
@@ -58,6 +58,8 @@ def positions(x):
 
 def _places(what, x, dim, index):
     """The flat positions in x that `index` along `dim` means, after checking it."""
+    if not x.ndim and index.ndim < 2:
+        return _places(what, reshape(x, 1), dim, reshape(index, -1)).reshape(index.shape)
     dim = axis(dim, x.ndim)
     if must_be_tensor("index", index).dtype.kind not in "iu":
         raise TypeError(f"{what} needs an integer index, got {index.dtype}")
@@ -123,6 +125,8 @@ def scatter_add(x, dim, index, src):
 
 def index_select(x, dim, index):
     """The slices of x along `dim` that a vector of indices names."""
+    if not x.ndim:
+        return reshape(index_select(reshape(x, 1), dim, index), ())
     dim = axis(dim, x.ndim)
     if must_be_tensor("index", index).dtype.kind not in "iu" or index.ndim > 1:
         raise TypeError(
@@ -170,7 +174,7 @@ def roll(x, shifts, dims=None):
     """Moved along `dims` (None: as one long row); what leaves at one end comes in at the other."""
     if dims is not None and np.size(shifts) != np.size(dims):
         raise ValueError(f"roll expects as many shifts as dims, got {shifts} and {dims}")
-    dims = None if dims is None else axes(dims, x.ndim)
+    dims = None if dims is None else tuple(axis(d, x.ndim) for d in np.atleast_1d(dims))
     return Gather(array_module(x.data).roll(positions(x), shifts, dims))(x)
 
 

@@ -236,7 +236,9 @@ def permute(x, *dims):
 def transpose(x, dim0, dim1):
     """Two dimensions exchanged."""
     order = list(range(x.ndim))
-    dim0, dim1 = axis(dim0, x.ndim), axis(dim1, x.ndim)
+    dim0, dim1 = axis(dim0, x.ndim or 1), axis(dim1, x.ndim or 1)
+    if not x.ndim:
+        return x
     order[dim0], order[dim1] = dim1, dim0
     return Permute(tuple(order))(x)
 
