@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebinterpolate
+from numpy.polynomial import chebyshev
 
 from ..backend import array_module
 from ..engine import Op
@@ -126,7 +126,7 @@ class Softplus(Op):
 
 
 class Erf(Op):
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, to 2e-15.
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, to rounding.
 
     With t = 2 / (2 + |x|) the function log(erfc(|x|) / t) + x^2 is so smooth that a polynomial
     gives it (Press et al., Numerical Recipes, 6.2.2); it is fitted to Python's own erfc below.
@@ -139,10 +139,12 @@ class Erf(Op):
         z = xp.minimum(abs(x), 6)  # from there on, erf is 1
         t = 2 / (2 + z)
         s = (2 * t - (1 + T_MIN)) / (1 - T_MIN)  # in [-1, 1]
-        p = q = xp.zeros_like(x)
-        for c in CHEBYSHEV[18 if x.itemsize == 8 else 10 : 0 : -1]:  # Clenshaw's rule
-            p, q = c + 2 * s * p - q, p
-        return xp.copysign(1 - t * xp.exp(CHEBYSHEV[0] + s * p - q - z * z), x)
+        *lower, highest = POLYNOMIALS[x.itemsize == 8]
+        p = xp.full_like(x, highest)
+        for c in reversed(lower):  # Horner's rule
+            p *= s
+            p += c
+        return xp.copysign(1 - t * xp.exp(p - z * z), x)
 
     def backward(self, g, y, x, needs):
         return g * exp(-x * x) * (2 / math.sqrt(math.pi))
@@ -156,7 +158,11 @@ def _smooth(s):
     return math.log(math.erfc(2 / t - 2) / t) + (2 / t - 2) ** 2
 
 
-CHEBYSHEV = chebinterpolate(np.vectorize(_smooth), 22).tolist()
+# For float32 and for float64: interpolated at Chebyshev's points, in powers of s.
+POLYNOMIALS = [
+    chebyshev.cheb2poly(chebyshev.chebinterpolate(np.vectorize(_smooth), degree)).tolist()
+    for degree in (9, 19)
+]
 
 
 class Sign(Op):
