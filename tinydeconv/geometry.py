@@ -45,7 +45,7 @@ class ConvGeometry:
                 for n, s, span in zip(big, stride, _spans(kernel, dilation), strict=True)
             ]
             padding = tuple((total // 2, total - total // 2) for total in lacking)
-        padding = _pairs(padding, len(big))
+        padding = pairs(padding, len(big))
         small = []
         for axis, (n, s, (low, high), span) in enumerate(
             zip(big, stride, padding, _spans(kernel, dilation), strict=True)
@@ -95,7 +95,7 @@ class ConvGeometry:
                 (max(0, total) // 2, max(0, total) - max(0, total) // 2) for total in surplus
             )
             extra = tuple(max(0, -total) for total in surplus)
-        padding = _pairs(padding, axes)
+        padding = pairs(padding, axes)
         least = tuple(
             (n - 1) * s - low - high + span
             for n, s, (low, high), span in zip(small, stride, padding, spans, strict=True)
@@ -221,7 +221,7 @@ def _spans(kernel, dilation):
     return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
 
 
-def _pairs(padding, axes):
+def pairs(padding, axes):
     if padding == "valid":
         padding = 0
     if (

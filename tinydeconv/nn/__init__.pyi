@@ -690,6 +690,8 @@ class BatchNorm1d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -702,7 +704,7 @@ class BatchNorm1d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class BatchNorm2d(Module):
     affine: bool
@@ -716,6 +718,8 @@ class BatchNorm2d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -728,7 +732,7 @@ class BatchNorm2d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class BatchNorm3d(Module):
     affine: bool
@@ -742,6 +746,8 @@ class BatchNorm3d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -754,7 +760,7 @@ class BatchNorm3d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class GroupNorm(Module):
     affine: bool
@@ -788,6 +794,8 @@ class InstanceNorm1d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -800,7 +808,7 @@ class InstanceNorm1d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class InstanceNorm2d(Module):
     affine: bool
@@ -814,6 +822,8 @@ class InstanceNorm2d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -826,7 +836,7 @@ class InstanceNorm2d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class InstanceNorm3d(Module):
     affine: bool
@@ -840,6 +850,8 @@ class InstanceNorm3d(Module):
     track_running_stats: bool
     weight: Parameter | None
     def extra_repr(self) -> str: ...
+    @property
+    def dims(self) -> Any: ...
     def __init__(
         self,
         num_features: int,
@@ -852,7 +864,7 @@ class InstanceNorm3d(Module):
     ) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
     __call__ = forward
-    dims: Any
+    axes: int
 
 class LayerNorm(Module):
     bias: Parameter | None

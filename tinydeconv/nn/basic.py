@@ -5,6 +5,7 @@ import numpy as np
 from .. import ops
 from ..backend import array_module
 from ..geometry import positive
+from ..ops.indexing import must_fit
 from ..ops.shape import Gather
 from .activations import accept, refuse_in_place
 from .families import Described, FunctionLayer, for_axes, layer, layers
@@ -57,11 +58,7 @@ def embedding(
     rows, size = _table(weight)
     if input.dtype not in (np.int32, np.int64):
         raise TypeError(f"embedding expects indices of int32 or int64, got {input.dtype}")
-    if input.numel() and not 0 <= input.min().item() <= input.max().item() < rows:
-        raise IndexError(
-            f"embedding in a table of {rows} rows got indices from {input.min().item()} to "
-            f"{input.max().item()}"
-        )
+    must_fit(f"embedding in a table of {rows} rows", input, rows)
     xp, indices = array_module(weight.data, input.data), input.data
     if max_norm is not None or scale_grad_by_freq:
         uses = xp.bincount(indices.reshape(-1), minlength=rows)
@@ -99,11 +96,7 @@ def one_hot(input, num_classes=-1):
     if num_classes == -1 and input.numel():
         num_classes = max(input.max().item(), 0) + 1
     positive("num_classes", (num_classes,))
-    if input.numel() and not 0 <= input.min().item() <= input.max().item() < num_classes:
-        raise ValueError(
-            f"one_hot of {num_classes} classes got indices from {input.min().item()} to "
-            f"{input.max().item()}"
-        )
+    must_fit(f"one_hot of {num_classes} classes", input, num_classes, kind=ValueError)
     return (input.unsqueeze(-1) == ops.arange(num_classes, device=input.device)).long()
 
 

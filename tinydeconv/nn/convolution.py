@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 
 from .. import ops
-from ..geometry import ConvGeometry, ntuple, positive
+from ..geometry import ConvGeometry, ntuple, pairs, positive
 from ..ops.resampling import pad
-from .families import for_axes, layer
+from .families import for_axes, layer, over_axes
 from .init import fan_in_uniform
 from .module import Module, Parameter
 
@@ -91,7 +91,8 @@ class _ConvNd(Module):
         for name in ("kernel_size", "stride", "dilation"):
             positive(name, getattr(self, name))
         self.padding = (padding,) * self.axes if isinstance(padding, int) else padding
-        self._pairs((1 << 30,) * self.axes)  # refuses a padding that suits no image
+        if padding != "same":  # which depends on the image
+            pairs(padding, self.axes)
         known = ("zeros",) if self.transposed else ("zeros", "reflect", "replicate", "circular")
         if padding_mode not in known:
             raise ValueError(
@@ -108,12 +109,6 @@ class _ConvNd(Module):
         self.bias = (
             fan_in_uniform(Parameter(np.empty(out_channels, np.float32)), fan_in) if bias else None
         )
-
-    def _pairs(self, spatial):
-        """The padding of an image of these sizes: (low, high) an axis."""
-        return ConvGeometry.of_conv(
-            spatial, self.kernel_size, self.stride, self.padding, self.dilation
-        ).padding
 
     def extra_repr(self):
         told = [
@@ -156,8 +151,10 @@ class _Conv(_ConvNd):
     def forward(self, input):
         padding = self.padding
         if self.padding_mode != "zeros":
-            pairs = self._pairs(input.shape[-self.axes :])
-            input = pad(input, [n for pair in reversed(pairs) for n in pair], self.padding_mode)
+            sides = ConvGeometry.of_conv(
+                input.shape[-self.axes :], self.kernel_size, self.stride, padding, self.dilation
+            ).padding
+            input = pad(input, [n for side in reversed(sides) for n in side], self.padding_mode)
             padding = 0
         return ops.convolution(
             input, self.weight, self.bias, self.axes, self.stride, padding, self.dilation,
@@ -192,14 +189,5 @@ class _ConvTranspose(_ConvNd):
         )  # fmt: skip
 
 
-def _over(axes, base):
-    """The layer class over so many spatial axes."""
-    doc = f"{base.__doc__.rstrip()}\n\n    Spatial axes: {axes}.\n    "
-    members = {"axes": axes, "__doc__": doc, "__module__": __name__}
-    return type(f"{base.__name__.strip('_')}{axes}d", (base,), members)
-
-
-Conv1d, Conv2d, Conv3d = (_over(axes, _Conv) for axes in (1, 2, 3))
-ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = (
-    _over(axes, _ConvTranspose) for axes in (1, 2, 3)
-)
+Conv1d, Conv2d, Conv3d = over_axes("Conv", _Conv)
+ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = over_axes("ConvTranspose", _ConvTranspose)

@@ -106,6 +106,18 @@ def layer(name, function, order="", without="", base=FunctionLayer):
     return type(name, (base,), members)
 
 
+def over_axes(name, base, **members):
+    """The layer classes name1d, name2d and name3d of a base with so many spatial `axes`."""
+    members |= {"__module__": base.__module__}
+    return [
+        type(
+            f"{name}{axes}d", (base,),
+            members | {"axes": axes, "__doc__": f"{inspect.getdoc(base)}\n\nSpatial axes: {axes}."},
+        )
+        for axes in (1, 2, 3)
+    ]  # fmt: skip
+
+
 def layers(name, functions, **options):
     """The layer classes name1d, name2d and name3d of a function's three faces."""
     made = [layer(f"{name}{axes}d", f, **options) for axes, f in enumerate(functions, 1)]

@@ -8,6 +8,7 @@ import numpy as np
 from ..backend import array_module
 from ..engine import Op
 from ..ops import log, log1p, norm, where
+from ..ops.indexing import must_fit
 from ..ops.promotion import must_be_tensor, promote
 from .activations import accept, log_softmax, logsigmoid, relu
 from .families import layer
@@ -156,11 +157,7 @@ def _of_indices(name, log_p, dim, target, weight, ignore_index, reduction, smoot
     target = target.long()
     ignored = target == ignore_index
     target = where(ignored, 0, target)
-    if target.numel() and not 0 <= target.min().item() <= target.max().item() < classes:
-        raise IndexError(
-            f"{name} of {classes} classes got targets from {target.min().item()} to "
-            f"{target.max().item()}"
-        )
+    must_fit(f"{name} of {classes} classes", target, classes)
     share = (~ignored).astype(log_p.dtype) if weight is None else where(ignored, 0, weight[target])
     picked = log_p.gather(dim, target.unsqueeze(dim)).squeeze(dim)
     loss = where(ignored, 0, -picked * share)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import positive
 from .activations import accept
-from .families import Described
+from .families import Described, over_axes
 from .module import Buffer, Parameter
 
 
@@ -210,7 +210,12 @@ class LayerNorm(_Norm):
 class _BatchNorm(_Norm):
     """Each channel brought to mean 0 and variance 1, then scaled and shifted. See F.batch_norm."""
 
-    dims: tuple  # how many an input may have
+    axes: int
+
+    @property
+    def dims(self):
+        """How many an input may have: (N, C) and (N, C, L), or (N, C, *spatial)."""
+        return (2, 3) if self.axes == 1 else (self.axes + 2,)
 
     def __init__(
         self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, *,
@@ -253,6 +258,11 @@ class _BatchNorm(_Norm):
 class _InstanceNorm(_BatchNorm):
     """Each channel of each image brought to mean 0 and variance 1. See F.instance_norm."""
 
+    @property
+    def dims(self):
+        """How many an input may have: (C, *spatial) or (N, C, *spatial)."""
+        return self.axes + 1, self.axes + 2
+
     def __init__(
         self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, *,
         bias=True,
@@ -267,37 +277,5 @@ class _InstanceNorm(_BatchNorm):
         return y.squeeze(0) if unbatched else y
 
 
-class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, L)."""
-
-    dims = (2, 3)
-
-
-class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of (N, C, H, W)."""
-
-    dims = (4,)
-
-
-class BatchNorm3d(_BatchNorm):
-    """Batch normalisation of (N, C, D, H, W)."""
-
-    dims = (5,)
-
-
-class InstanceNorm1d(_InstanceNorm):
-    """Instance normalisation of (N, C, L) or (C, L)."""
-
-    dims = (2, 3)
-
-
-class InstanceNorm2d(_InstanceNorm):
-    """Instance normalisation of (N, C, H, W) or (C, H, W)."""
-
-    dims = (3, 4)
-
-
-class InstanceNorm3d(_InstanceNorm):
-    """Instance normalisation of (N, C, D, H, W) or (C, D, H, W)."""
-
-    dims = (4, 5)
+BatchNorm1d, BatchNorm2d, BatchNorm3d = over_axes("BatchNorm", _BatchNorm)
+InstanceNorm1d, InstanceNorm2d, InstanceNorm3d = over_axes("InstanceNorm", _InstanceNorm)

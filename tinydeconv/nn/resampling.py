@@ -2,7 +2,7 @@
 
 from ..geometry import ntuple
 from ..ops.resampling import interpolate, pad, pixel_shuffle, pixel_unshuffle
-from .families import Described, layer
+from .families import Described, layer, over_axes
 
 
 def upsample_nearest(input, size=None, scale_factor=None):
@@ -49,13 +49,10 @@ class _ConstantPad(_Pad):
         self.value = value
 
 
-def _over_axes(name, mode, base=_Pad):
-    members = {"mode": mode, "__doc__": base.__doc__, "__module__": __name__}
-    return [type(f"{name}{axes}d", (base,), members | {"axes": axes}) for axes in (1, 2, 3)]
-
-
-ConstantPad1d, ConstantPad2d, ConstantPad3d = _over_axes("ConstantPad", "constant", _ConstantPad)
-ZeroPad1d, ZeroPad2d, ZeroPad3d = _over_axes("ZeroPad", "constant")
-ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = _over_axes("ReflectionPad", "reflect")
-ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = _over_axes("ReplicationPad", "replicate")
-CircularPad1d, CircularPad2d, CircularPad3d = _over_axes("CircularPad", "circular")
+ConstantPad1d, ConstantPad2d, ConstantPad3d = over_axes("ConstantPad", _ConstantPad)
+ZeroPad1d, ZeroPad2d, ZeroPad3d = over_axes("ZeroPad", _Pad)
+ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = over_axes("ReflectionPad", _Pad, mode="reflect")
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = over_axes(
+    "ReplicationPad", _Pad, mode="replicate"
+)
+CircularPad1d, CircularPad2d, CircularPad3d = over_axes("CircularPad", _Pad, mode="circular")

@@ -70,17 +70,16 @@ def _places(what, x, dim, index):
             f"{what} along dim {dim} of shape {x.shape} needs an index of {x.ndim} dimensions, "
             f"none larger than the input's, got {index.shape}"
         )
-    _must_fit(what, index, dim, x.shape[dim])
+    must_fit(f"{what} along dim {dim} of size {x.shape[dim]}", index, x.shape[dim])
     part = tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(index.shape))
     return array_module(index.data).take_along_axis(positions(x)[part], index.data, dim)
 
 
-def _must_fit(what, index, dim, size):
+def must_fit(what, index, size, hint="", kind=IndexError):
+    """Refuses a Tensor of indices unless all are from 0 to size - 1."""
     if index.numel() and not 0 <= int(index.data.min()) <= int(index.data.max()) < size:
-        raise IndexError(
-            f"{what} along dim {dim} of size {size} got indices from {int(index.data.min())} to "
-            f"{int(index.data.max())}"
-        )
+        low, high = int(index.data.min()), int(index.data.max())
+        raise kind(f"{what} got indices from {low} to {high}{hint}")
 
 
 def gather(x, dim, index):
@@ -132,7 +131,7 @@ def index_select(x, dim, index):
         raise TypeError(
             f"index_select needs a vector of integers, got {index.dtype} of shape {index.shape}"
         )
-    _must_fit("index_select", index, dim, x.shape[dim])
+    must_fit(f"index_select along dim {dim} of size {x.shape[dim]}", index, x.shape[dim])
     return Gather(array_module(x.data).take(positions(x), index.data.reshape(-1), dim))(x)
 
 
@@ -180,18 +179,19 @@ def roll(x, shifts, dims=None):
 
 def tril(x, diagonal=0):
     """The lower triangle of each matrix, zeros elsewhere; `diagonal` > 0 keeps so many more."""
-    if x.ndim < 2:
-        raise ValueError(f"a triangle needs at least 2 dimensions, got shape {x.shape}")
-    keep = array_module(x.data).tri(*x.shape[-2:], diagonal, bool)
-    return masked_fill(x, Tensor(~keep), 0)
+    return masked_fill(x, ~_lower(x, diagonal), 0)
 
 
 def triu(x, diagonal=0):
     """The upper triangle of each matrix, zeros elsewhere; `diagonal` > 0 keeps so many fewer."""
+    return masked_fill(x, _lower(x, diagonal - 1), 0)
+
+
+def _lower(x, diagonal):
+    """Where the lower triangle of a matrix of x is."""
     if x.ndim < 2:
         raise ValueError(f"a triangle needs at least 2 dimensions, got shape {x.shape}")
-    drop = array_module(x.data).tri(*x.shape[-2:], diagonal - 1, bool)
-    return masked_fill(x, Tensor(drop), 0)
+    return Tensor(array_module(x.data).tri(*x.shape[-2:], diagonal, bool))
 
 
 def diagonal(x, offset=0, dim1=0, dim2=1):

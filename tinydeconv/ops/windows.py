@@ -13,6 +13,7 @@ from ..geometry import ConvGeometry, ntuple
 from ..kernels import reference as kernels
 from ..tensor import Tensor
 from .conv import ConvOp
+from .indexing import must_fit
 from .promotion import must_be_tensor
 from .reduction import sum
 from .shape import Gather, Scatter, reshape, squeeze, unsqueeze
@@ -163,12 +164,8 @@ def max_unpool(input, indices, kernel_size, stride=None, padding=0, output_size=
         ).big
     output_size = ntuple(tuple(output_size)[-axes:], axes, "output_size")
     area = prod(output_size)
-    if indices.numel() and not 0 <= int(indices.data.min()) <= int(indices.data.max()) < area:
-        raise IndexError(
-            f"max_unpool to {output_size} holds positions 0 to {area - 1}, got indices from "
-            f"{int(indices.data.min())} to {int(indices.data.max())}; pass the output_size that "
-            "max_pool had as input"
-        )
+    hint = "; pass the output_size that max_pool had as input"
+    must_fit(f"max_unpool to {output_size}, positions 0 to {area - 1},", indices, area, hint)
     y = Scatter(_flat(indices, area), (*x.shape[:2], *output_size))(x)
     return y if batched else squeeze(y, 0)
 
