@@ -1,4 +1,4 @@
-"""The reference kernels, against loops that share no code with them and against each other."""
+"""The kernels, reference and fast, against loops that share no code with them."""
 
 from math import prod
 
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinydeconv.geometry import ConvGeometry
+from tinydeconv.kernels import cpu, reference, threads
 from tinydeconv.kernels import reference as kernels
 
 of_conv, of_transposed = ConvGeometry.of_conv, ConvGeometry.of_transposed
@@ -88,7 +89,7 @@ def options(geometry):
     return chosen, extra
 
 
-def check_conv_matches_naive(case):
+def check_conv_matches_naive(kernels, case):
     geometry, *_ = case
     x, w, _ = arrays(case)
     chosen, extra = options(geometry)
@@ -100,7 +101,7 @@ def check_conv_matches_naive(case):
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
 
 
-def check_conv_transpose_matches_naive(case):
+def check_conv_transpose_matches_naive(kernels, case):
     geometry, *_ = case
     _, w, y = arrays(case)
     chosen, extra = options(geometry)
@@ -112,7 +113,7 @@ def check_conv_transpose_matches_naive(case):
     np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12)
 
 
-def check_adjoint(case):
+def check_adjoint(kernels, case):
     """<y, conv(x, w)> = <x, conv_transpose(y, w)> = <w, conv_weight(x, y)>, to 1e-12 relative."""
     geometry, *_ = case
     x, w, y = arrays(case)
@@ -134,16 +135,39 @@ def case(request):
 # ---------------------------------------------------------------- the triple
 
 
-def test_conv_is_the_seven_loops(case):
-    check_conv_matches_naive(case)
+CUTS = {"reference": None, "cpu": None, "cpu, panels of 1": 1, "cpu, panels of 5": 5}
 
 
-def test_conv_transpose_is_the_scatter(case):
-    check_conv_transpose_matches_naive(case)
+@pytest.fixture(params=CUTS)
+def triple(request, monkeypatch):
+    """The module of the kernels; fast ones also with panels as small as in no honest use."""
+    if size := CUTS[request.param]:
+        for limit in ("CACHE", "WIDE", "SUMMED", "NARROW"):
+            monkeypatch.setattr(cpu, limit, size)
+    return reference if request.param == "reference" else cpu
 
 
-def test_the_three_are_derivatives_of_one_form(case):
-    check_adjoint(case)
+def test_conv_is_the_seven_loops(triple, case):
+    check_conv_matches_naive(triple, case)
+
+
+def test_conv_transpose_is_the_scatter(triple, case):
+    check_conv_transpose_matches_naive(triple, case)
+
+
+def test_the_three_are_derivatives_of_one_form(triple, case):
+    check_adjoint(triple, case)
+
+
+@pytest.mark.parametrize("form", [cpu._scatterings, cpu._gatherings])
+def test_both_forms_of_the_transposed_convolution_are_it(form, case):
+    geometry, *_ = case
+    x, w, y = arrays(case)
+    if x.size and y.size:
+        made = np.full(x.shape, np.nan)
+        threads.run(lambda job: job(), list(form(y, w, made, geometry)))
+        expected = reference.conv_transpose(y, w, geometry)
+        np.testing.assert_allclose(made, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_fold_is_the_transpose_of_unfold(case):
@@ -185,9 +209,11 @@ def test_unfold_and_fold_are_the_loops(name):
 # ---------------------------------------------------------------- manners
 
 KERNELS = {
-    "conv": (kernels.conv, "xw"),
-    "conv_transpose": (kernels.conv_transpose, "yw"),
-    "conv_weight": (kernels.conv_weight, "xy"),
+    **{
+        f"{name}, {module.__name__}": (getattr(module, name), inputs)
+        for module in (reference, cpu)
+        for name, inputs in (("conv", "xw"), ("conv_transpose", "yw"), ("conv_weight", "xy"))
+    },
     "unfold": (kernels.unfold, "x"),
     "fold": (kernels.fold, "c"),
 }
@@ -312,7 +338,8 @@ def test_any_geometry(check, transposed):
     @settings(max_examples=200 if check is check_adjoint else 60, deadline=None)
     @given(cases(transposed))
     def run(case):
-        check(case)
+        for module in (reference, cpu):
+            check(module, case)
 
     run()
 

@@ -280,9 +280,9 @@ FIRST = [
     ("nn.losses:binary_cross_entropy_with_logits", "(1 - target)", "target", "bce", forward),
     ("nn.losses:BinaryCrossEntropy.backward", "(x - t)", "(x + t)", "bce of probabilities", first_order),
     ("nn.losses:BinaryCrossEntropy.backward", "log1p(-x) - log(x)", "log(x) - log1p(-x)", "bce of probabilities", first_order),
-    ("engine:Node.pull", "cell[0] != count", "False", None, stale),
-    ("engine:Node.release", "self.inputs = self.output = self.versions = None", "pass", None, lets_go),
-    ("engine:Node._checked", "gx = gx.sum_to(shape)", "pass", "arithmetic", first_order),
+    ("engine:Node.pull", "x.version[0] > self.number", "False", None, stale),
+    ("engine:Node.release", "self.inputs = self.output = None", "pass", None, lets_go),
+    ("engine:Node.fitted", "gx = gx.sum_to(shape)", "pass", "arithmetic", first_order),
 ]  # fmt: skip
 
 SECOND = [

@@ -1,4 +1,4 @@
-"""The commands: tinydeconv train, denoise, gradcheck.
+"""The commands: tinydeconv train, denoise, gradcheck, bench.
 
 What the user got wrong is told in one line, with exit code 2. Errors are caught where the user's
 input is read and where files are written; anywhere else an error is a bug and keeps its traceback.
@@ -102,6 +102,21 @@ def _gradcheck(options):
     return 1 if wrong else 0
 
 
+def _bench(options):
+    from . import bench
+
+    with _users_input():
+        bench.prepare(options.plot, options.json)
+        places = bench.places()
+    report = bench.run(places)
+    if options.json:
+        bench.save(report, options.json)
+        print(f"\nall that was measured: {options.json}")
+    if options.plot:
+        print("\nthe pictures:", *bench.draw(report, options.plot))
+    return 0
+
+
 def _badness(row):
     """The order of the table: cases without a derivative to check, right ones, wrong ones."""
     return row.status == "wrong", row.status == "right", max(row.first, row.second)
@@ -176,6 +191,16 @@ def _parser():
         help="draw how the worst one's errors depend on the step size",
     )
     gradcheck.set_defaults(command=_gradcheck)
+
+    bench = commands.add_parser(
+        "bench",
+        help="how fast convolutions are on this machine, and why",
+        description="Times the ladder of convolutions, from seven loops to panels on all cores, "
+        "and holds it against what matrix products and copies reach; takes half a minute.",
+    )
+    bench.add_argument("--plot", metavar="DIR", type=Path, help="folder for the two plots")
+    bench.add_argument("--json", metavar="FILE", type=Path, help="file for all samples")
+    bench.set_defaults(command=_bench)
     return parser
 
 

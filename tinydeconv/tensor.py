@@ -27,18 +27,16 @@ class Tensor:
                 f"expected a NumPy or CuPy array, got {type(data).__name__}; td.tensor(...) takes "
                 "numbers and lists"
             )
-        if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
-            raise TypeError(
-                "expected boolean, integer or floating numbers of at most 64 bits, got "
-                f"{data.dtype}"
-            )
+        accept(data.dtype)
         if not data.dtype.isnative:
             raise TypeError(
                 f"expected an array in this machine's byte order, got {data.dtype.str}: "
                 "td.tensor(array) converts it"
             )
         self._data = data
-        self.version = [0]  # counts overwrites; a cell, because views and detached tensors share it
+        # When it was overwritten, by the engine's clock; a cell, which views and detached tensors
+        # share.
+        self.version = [0]
         self.node = None  # what a result is recorded with: None where no gradient is wanted
         self._leaf = None  # a leaf's node; kept, with its .grad, while requires_grad is False
         self.requires_grad = requires_grad
@@ -46,10 +44,9 @@ class Tensor:
     @staticmethod
     def wrap(array, node=None, version=None):
         """A plain Tensor around an array that an op made: how the engine makes results."""
-        result = Tensor(array)
-        result.node = node
-        if version is not None:
-            result.version = version
+        result = Tensor.__new__(Tensor)
+        result._data, result.node, result._leaf = array, node, None
+        result.version = [0] if version is None else version
         return result
 
     # ------------------------------------------------------------ data and graph
@@ -80,7 +77,7 @@ class Tensor:
                 f"expected an array of {self.dtype} and shape {self.shape}, got {found}"
             )
         self._data = array
-        self.version[0] += 1
+        self.version[0] = next(engine.clock)
 
     def become(self, array):
         """Takes an array of any dtype and device: for Module.to, which keeps each Parameter's
@@ -88,9 +85,9 @@ class Tensor:
         """
         gradient = self.grad
         self._data = array
-        self.version[0] += 1
+        self.version[0] = next(engine.clock)
         if self._leaf is not None:
-            self._leaf.spec = engine.Spec(array.shape, array.dtype)
+            self._leaf.shape, self._leaf.dtype = array.shape, array.dtype
             if gradient is not None:
                 self.grad = gradient.to(device_of(array)).astype(array.dtype).detach()
 
@@ -112,7 +109,7 @@ class Tensor:
                 ".float()"
             )
         if self._leaf is None:
-            self._leaf = engine.Node(result=self)
+            self._leaf = engine.Node(self)
         self.node = self._leaf if value else None
 
     def requires_grad_(self, requires_grad=True):
@@ -319,6 +316,15 @@ class Hook:
     def remove(self):
         left = tuple(h for h in getattr(self.owner, self.where) if h is not self.hook)
         setattr(self.owner, self.where, left)
+
+
+def accept(dtype):
+    """The dtype itself, if a Tensor can have it."""
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TypeError(
+            f"expected boolean, integer or floating numbers of at most 64 bits, got {dtype}"
+        )
+    return dtype
 
 
 def _rebuild(kind, array, requires_grad):

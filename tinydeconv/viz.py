@@ -13,6 +13,7 @@ from .serialize import write_atomically
 
 INCHES = 2.3  # width of one picture in a panel
 MARK = "#e8590c"  # the colour of what is drawn over grey pixels
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind words
 
 
 def denoise_panel(path, photographs, zoom):
@@ -87,6 +88,64 @@ def step_curve(path, steps, forward, central, title=""):
     axis.grid(alpha=0.25)
     axis.legend()
     return _save(figure, path)
+
+
+def roofline(path, roofs, points):
+    """Draw what computations reach under the two ceilings of where they run, on logarithmic axes:
+    GFLOP/s by intensity, the operations a byte moved (Williams, Waterman and Patterson 2009).
+
+    roofs: {place: (GFLOP/s, GB/s)}, the ceilings of arithmetic and of memory
+    points: {label: (intensity, GFLOP/s, place)}
+    """
+    found = [intensity for intensity, _, _ in points.values()]
+    found += [gflops / gbs for gflops, gbs in roofs.values()]  # where the two ceilings meet
+    along = np.geomspace(min(found) / 10, max(found) * 10, 200)
+    figure = _figure(8, 6)
+    axis = figure.subplots()
+    colours = _colours(roofs)
+    for place, (gflops, gbs) in roofs.items():
+        label = f"{place}: {gflops:,.0f} GFLOP/s, {gbs:,.0f} GB/s"
+        axis.loglog(along, np.minimum(gflops, gbs * along), color=colours[place], label=label)
+    for number, (label, (intensity, gflops, place)) in enumerate(points.items()):
+        side = (-1) ** number  # neighbours on a ladder often lie close together
+        axis.plot(intensity, gflops, "o", color=colours[place])
+        ceiling = min(roofs[place][0], roofs[place][1] * intensity)
+        axis.vlines(intensity, gflops, ceiling, colors=colours[place], ls=":")
+        beside = {"xytext": (9 * side, -3), "textcoords": "offset points", "va": "center"}
+        align = "left" if side > 0 else "right"
+        axis.annotate(label, (intensity, gflops), ha=align, fontsize=9, bbox=ON_WHITE, **beside)
+    axis.set(xlabel="operational intensity, FLOP per byte moved", ylabel="GFLOP/s")
+    axis.set_xlim(along[0], along[-1])
+    axis.grid(alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=len(roofs))
+    return _save(figure, path)
+
+
+def bars(path, roofs, values):
+    """Draw GFLOP/s as bars on a logarithmic axis, the first on top, and the ceiling of each place.
+
+    roofs: as in roofline; values: {label: (GFLOP/s, place)}
+    """
+    figure = _figure(8, 1.2 + 0.3 * len(values))
+    axis = figure.subplots()
+    colours = _colours(roofs)
+    for place, (gflops, _) in roofs.items():
+        axis.axvline(gflops, color=colours[place], ls="--", label=f"matrix product, {place}")
+    for row, (gflops, place) in enumerate(values.values()):
+        axis.barh(row, gflops, color=colours[place])
+        axis.text(gflops * 1.15, row, f"{gflops:.3g}", va="center", fontsize=9, bbox=ON_WHITE)
+    axis.set(xscale="log", xlabel="GFLOP/s")
+    axis.set_yticks(range(len(values)), values)
+    axis.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=len(roofs))
+    return _save(figure, path)
+
+
+def _colours(names):
+    """A colour for each name, of those that colour-blind readers can tell apart (Okabe and Ito,
+    "Color Universal Design", 2008).
+    """
+    return dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
 
 
 def _figure(width, height):

@@ -68,6 +68,11 @@ def conv_weight(x, y, geometry):
     return w.sum(axis=0).reshape(y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel)
 
 
+def matmul(a, b):
+    """Stacks of matrices (..., n, k) @ (..., k, m); the axes in front broadcast."""
+    return a @ b
+
+
 # The same three arrays as stacks of matrices, one for each image and group (K taps, S positions).
 
 

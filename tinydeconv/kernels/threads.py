@@ -8,6 +8,7 @@ partial sums in the order of the jobs: the results are the same bits on any numb
 import itertools
 import os
 import threading
+from math import prod
 from queue import SimpleQueue
 
 import numpy as np
@@ -106,6 +107,7 @@ class _Batch:
 
 def _help():
     """The life of a helper."""
+    np.seterr(all="ignore")  # the engine's choice for its own thread; each has a setting of its own
     while True:
         batch = _orders.get()
         batch.take_jobs()
@@ -123,20 +125,16 @@ def _hire(number):
             _helpers.append(helper)
 
 
-def scratch(*shapes, dtype):
-    """Uninitialised arrays of these shapes, from memory that this thread keeps and gives out again
-    at the next call: fresh memory costs as much as a pass over it, since the system clears it.
+def scratch(name, shape, dtype):
+    """An uninitialised array from memory that this thread keeps and gives out again at the next
+    call with the same name: fresh memory costs as much as a pass over it, since the system clears
+    it.
     """
-    sizes = [int(np.prod(shape)) * np.dtype(dtype).itemsize for shape in shapes]
-    rooms = [-(-size // 64) * 64 for size in sizes]  # whole cache lines
-    memory = getattr(_local, "memory", None)
-    if memory is None or memory.size < sum(rooms):
-        memory = _local.memory = np.empty(sum(rooms), np.uint8)
-    starts = itertools.accumulate(rooms, initial=0)
-    return [
-        memory[start : start + size].view(dtype).reshape(shape)
-        for start, size, shape in zip(starts, sizes, shapes)
-    ]
+    size = prod(shape) * np.dtype(dtype).itemsize
+    memory = _local.__dict__.get(name)
+    if memory is None or memory.size < size:
+        memory = _local.__dict__[name] = np.empty(size, np.uint8)
+    return memory[:size].view(dtype).reshape(shape)
 
 
 # ---------------------------------------------------------------- BLAS

@@ -126,7 +126,7 @@ PLACES = {Conv: (2, 1), ConvTranspose: (0, 1), ConvWeight: (1, 2)}
 
 def _multiply_adds(node):
     """Each feature of a convolution meets a weight of every tap and channel of its group."""
-    shapes = [x.shape for x in (*node.inputs, node.spec)]
+    shapes = [x.shape for x in (*node.inputs, node)]
     if isinstance(node.op, MatMul):
         return prod(shapes[2]) * shapes[0][-1]
     if type(node.op) not in PLACES:

@@ -123,11 +123,14 @@ PROPERTIES = {
 }
 
 
+_OPERANDS = (Tensor, bool, int, float, np.generic)
+
+
 def _operand(function, swapped=False):
     """An operator that leaves operands it does not know to the other side."""
 
     def operator(a, b):
-        if not (isinstance(b, (Tensor, bool, int, float, np.generic)) or is_array(b)):
+        if not (isinstance(b, _OPERANDS) or is_array(b)):
             return NotImplemented
         return function(b, a) if swapped else function(a, b)
 

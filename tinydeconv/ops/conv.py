@@ -9,7 +9,7 @@ padding, dilation and groups.
 
 from ..engine import Op
 from ..geometry import ConvGeometry, check_conv
-from ..kernels import reference as kernels
+from ..kernels import fastest
 from .shape import reshape, squeeze, unsqueeze
 
 
@@ -24,7 +24,7 @@ class Conv(ConvOp):
     """(x, w) -> y"""
 
     def forward(self, x, w):
-        return kernels.conv(x, w, self.geometry)
+        return fastest(x, w).conv(x, w, self.geometry)
 
     def backward(self, g, y, x, w, needs):
         return (
@@ -37,7 +37,7 @@ class ConvTranspose(ConvOp):
     """(y, w) -> x"""
 
     def forward(self, y, w):
-        return kernels.conv_transpose(y, w, self.geometry)
+        return fastest(y, w).conv_transpose(y, w, self.geometry)
 
     def backward(self, g, x, y, w, needs):
         return (
@@ -50,7 +50,7 @@ class ConvWeight(ConvOp):
     """(x, y) -> w"""
 
     def forward(self, x, y):
-        return kernels.conv_weight(x, y, self.geometry)
+        return fastest(x, y).conv_weight(x, y, self.geometry)
 
     def backward(self, g, w, x, y, needs):
         return (

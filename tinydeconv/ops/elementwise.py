@@ -6,7 +6,9 @@ import operator
 
 from ..backend import array_module
 from ..engine import Op
+from ..kernels.pieces import each, spread
 from ..tensor import Tensor
+from .formulas import fused
 from .maths import log, sign, trunc
 from .promotion import as_tensor, astype, must_be_tensor, promote, result_type
 
@@ -17,7 +19,7 @@ class Add(Op):
     linear = broadcasts = True
 
     def forward(self, a, b):
-        return a + b
+        return spread(operator.add, a, b)
 
     def backward(self, g, y, a, b, needs):
         return g, g
@@ -27,7 +29,7 @@ class Sub(Op):
     linear = broadcasts = True
 
     def forward(self, a, b):
-        return a - b
+        return spread(operator.sub, a, b)
 
     def backward(self, g, y, a, b, needs):
         return g, -g if needs[1] else None
@@ -38,7 +40,7 @@ class Mul(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        return a * b
+        return spread(operator.mul, a, b)
 
     def backward(self, g, y, a, b, needs):
         return g * b if needs[0] else None, g * a if needs[1] else None
@@ -49,17 +51,20 @@ class Div(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        return a / b
+        return spread(operator.truediv, a, b)
 
     def backward(self, g, y, a, b, needs):
-        return g / b if needs[0] else None, -g * a / (b * b) if needs[1] else None
+        return (
+            g / b if needs[0] else None,
+            fused(lambda m, g, a, b: -g * a / (b * b), g, a, b) if needs[1] else None,
+        )
 
 
 class Neg(Op):
     linear = True
 
     def forward(self, x):
-        return -x
+        return spread(operator.neg, x)
 
     def backward(self, g, y, x, needs):
         return -g
@@ -89,40 +94,24 @@ class Pow(Op):
 # ---------------------------------------------------------------- kinks
 
 
-class Step(Op):
-    """`high` where x > 0, `low` elsewhere: the slope of a rectifier. A NaN counts as `nan` says."""
-
-    keeps = ()
-
-    def __init__(self, low=0.0, high=1.0, nan="low"):
-        self.low, self.high, self.nan = low, high, nan
-
-    def forward(self, x):
-        above = x > 0 if self.nan == "low" else ~(x <= 0)
-        return array_module(x).where(above, x.dtype.type(self.high), x.dtype.type(self.low))
-
-    def backward(self, g, y, x, needs):
-        return None
-
-
 class Abs(Op):
     keeps = ("inputs",)
 
     def forward(self, x):
-        return abs(x)
+        return spread(abs, x)
 
     def backward(self, g, y, x, needs):
-        return g * sign(x)
+        return fused(lambda m, g, x: g * m.sign(x), g, x)
 
 
 class Relu(Op):
     keeps = ("output",)
 
     def forward(self, x):
-        return array_module(x).maximum(x, 0)
+        return spread(lambda x: array_module(x).maximum(x, 0), x)
 
     def backward(self, g, y, x, needs):
-        return g * Step(nan="high")(y)
+        return fused(lambda m, g, y: g * (y != 0), g, y)  # of a NaN the slope is 1, as in PyTorch
 
 
 class LeakyRelu(Op):

@@ -9,10 +9,11 @@ times np.float64(2) is float64.)
 import numpy as np
 
 from ..backend import array_module, as_device, is_array, to_device
-from ..engine import Op
-from ..tensor import Tensor
+from ..engine import SILENCE, Op
+from ..tensor import Tensor, accept
 
 FLOAT = np.dtype(np.float32)  # what Python floats become
+_PLAIN = (float, int)
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
@@ -49,7 +50,7 @@ class To(Op):
 def astype(x, dtype):
     """The tensor in another dtype (the same Tensor when it has it already)."""
     dtype = np.dtype(dtype)
-    return x if x.dtype == dtype else Cast(dtype)(x)
+    return x if x.dtype == dtype else Cast(accept(dtype))(x)
 
 
 def to(x, *target, device=None, dtype=None):
@@ -116,26 +117,43 @@ def as_tensor(value, like, dtype):
     """
     if isinstance(value, Tensor):
         return value
-    with np.errstate(over="ignore"):  # a floating one becomes infinite
-        return Tensor(array_module(like.data).asarray(value).astype(dtype))
+    asarray, silence = array_module(like._data).asarray, SILENCE.copy()  # of overflow to infinity
+    if dtype.kind == "f":
+        return like.wrap(silence.run(asarray, value, dtype))
+    return like.wrap(silence.run(asarray(value).astype, dtype))
 
 
 def promote(*operands, floating=False):
     """The operands (at least one Tensor) as Tensors of their common dtype; with `floating`,
     integers become float32.
     """
+    like, scalars = None, False
+    for v in operands:
+        if isinstance(v, Tensor):
+            if like is None:
+                like = v
+            elif v._data.dtype is not like._data.dtype:
+                return _promote(operands, floating)
+        elif type(v) in _PLAIN:
+            scalars = True
+        else:
+            return _promote(operands, floating)
+    if like is None or like._data.dtype.kind != "f":
+        return _promote(operands, floating)
+    if not scalars:
+        return operands
+    return [v if isinstance(v, Tensor) else as_tensor(v, like, like._data.dtype) for v in operands]
+
+
+def _promote(operands, floating):
     tensors = [v for v in operands if isinstance(v, Tensor)]
     if not tensors:
         raise TypeError(f"expected a Tensor, got {', '.join(type(v).__name__ for v in operands)}")
-    like = tensors[0]
-    if len(tensors) == len(operands) and all(t.dtype == like.dtype for t in tensors):
-        dtype = like.dtype
-    else:
-        operands = tuple(Tensor(v) if is_array(v) else v for v in operands)
-        dtype = result_type(*operands)
+    operands = tuple(Tensor(v) if is_array(v) else v for v in operands)
+    dtype = result_type(*operands)
     if floating and dtype.kind != "f":
         dtype = FLOAT
-    return [astype(as_tensor(v, like, dtype), dtype) for v in operands]
+    return [astype(as_tensor(v, tensors[0], dtype), dtype) for v in operands]
 
 
 def as_floating(x):

@@ -1,0 +1,59 @@
+"""Formulas in one pass: how a backward that is made of several operations gets fast.
+
+A formula is a function of a module and of what it is applied to, such as
+
+    lambda m, g, x: g * m.exp(-x * x)
+
+With NumPy or CuPy for the module it is computed on arrays, in one pass over their memory. With
+Tensor for it, and Tensors, it is computed op by op, and can be differentiated, to any order.
+"""
+
+from functools import partial
+
+from ..backend import array_module
+from ..engine import SILENCE, Op, is_grad_enabled
+from ..kernels import pieces
+from ..tensor import Tensor
+
+
+class Formula(Op):
+    """A formula on arrays."""
+
+    def __init__(self, formula):
+        self.formula = formula
+
+    def forward(self, *arrays):
+        return pieces.spread(partial(self.formula, array_module(*arrays)), *arrays)
+
+
+class Curve(Formula):
+    """A function of one variable, whose gradient is slope(m, g, x)."""
+
+    keeps = ("inputs",)
+
+    def __init__(self, formula, slope):
+        self.formula, self.slope = formula, slope
+
+    def backward(self, g, y, x, needs):
+        return fused(self.slope, g, x)
+
+
+def recorded(*tensors):
+    """Whether what is made of these Tensors now can be differentiated."""
+    return is_grad_enabled() and any(x.requires_grad for x in tensors)
+
+
+def fused(formula, *tensors):
+    """formula(Tensor, *tensors), in one pass where it is not recorded. It must be elementwise."""
+    if recorded(*tensors):
+        return formula(Tensor, *tensors)
+    return Formula(formula)(*tensors)
+
+
+def fused_sums(formulas, axes, *tensors):
+    """The sums of such formulas over axes, which stay with size 1, in one pass for them all."""
+    if recorded(*tensors):
+        return [formula(Tensor, *tensors).sum(axes, keepdim=True) for formula in formulas]
+    arrays = [x.data for x in tensors]
+    of_arrays = [partial(formula, array_module(*arrays)) for formula in formulas]
+    return [tensors[0].wrap(z) for z in SILENCE.copy().run(pieces.sums, of_arrays, axes, *arrays)]
