@@ -11,13 +11,13 @@ from functools import partial
 from itertools import groupby, product
 from math import gcd, prod
 from operator import itemgetter
-from typing import NamedTuple
 
 import numpy as np
 
+from .patches import Walk, sizes, walk_over
 from .threads import run, scratch
 
-CACHE = 2**18  # numbers in the patches of a panel: 1 MB of float32
+CACHE = 2**19  # numbers in the patches of a panel: 2 MB of float32
 WIDE = 256  # positions in a panel all the same: the product of a narrower one is slow
 SUMMED = 1024  # positions in a panel whose products are summed up, as adding costs a pass
 SHARES = 8  # jobs at least, for as many cores, as long as panels have
@@ -35,8 +35,9 @@ def conv(x, w, geometry):
     if _is_dense(geometry):
         return matmul(_rows(x), _rows(w).T).reshape(shape)
     y = np.empty(shape, x.dtype)
-    filters = w.reshape(geometry.groups, -1, w[0].size)
-    run(_call, _correlations(x, filters, y, _walk(geometry)))
+    kernel = w.reshape(geometry.groups, -1, *w.shape[1:])
+    low = [low for low, _ in geometry.padding]
+    run(_call, _correlations(x, kernel, y, geometry.stride, geometry.dilation, low))
     return y
 
 
@@ -70,30 +71,36 @@ def conv_weight(x, y, geometry):
         return np.zeros(shape, x.dtype)
     if _is_dense(geometry):
         return matmul(_rows(y).T, _rows(x)).reshape(shape)
-    walk, taps = _walk(geometry), prod(geometry.kernel)
-    positions = n * prod(geometry.small)
-    blocks = _channel_blocks(channels, geometry, max(channels * taps // SUMMED, SHARES * SUMMED // positions))
+    low = [low for low, _ in geometry.padding]
+    walk = walk_over(
+        geometry.small, geometry.kernel, geometry.stride, geometry.dilation, low, groups, n,
+        min(channels, filters), x.dtype,
+    )  # fmt: skip
+    taps, positions = prod(geometry.kernel), n * prod(geometry.small)
+    number = max(channels * taps // SUMMED, SHARES * SUMMED // positions)
+    blocks = _channel_blocks(channels, geometry, number)
     shares = -(-SHARES // len(blocks))
-    panels = _panels(n, geometry.small, blocks[0].stop * taps, SUMMED, shares)
+    panels = _panels(n, walk, blocks[0].stop * taps, SUMMED, shares)
     parts = _cut(len(panels), -(-len(panels) // shares))
 
     def sum_of_panels(block, part):
         total = None
         for images, box in panels[part]:
-            cols = walk.patches(x[images, block], box, groups)
-            features = _features(y[images, :, *box], groups)
-            each = scratch("each", (groups, cols.shape[1], features.shape[1]), x.dtype)
-            np.matmul(cols, features.swapaxes(1, 2), out=each)
+            cols = walk.patches(x[images, block], box)
+            features = walk.features(y[images, :, *box])
+            each = scratch("each", (*cols.shape[:3], features.shape[2]), x.dtype)
+            np.matmul(cols, features.swapaxes(2, 3), out=each)
             total = each.copy() if total is None else np.add(total, each, out=total)
         return total
 
     sums = run(_call, [partial(sum_of_panels, *job) for job in product(blocks, parts)])
     w = np.empty(shape, x.dtype)
-    rows = w.reshape(groups, filters // groups, -1)
+    kernels = w.reshape(groups, -1, *shape[1:])
 
     def finish(i):
         first, *rest = sums[i * len(parts) : (i + 1) * len(parts)]
-        rows[:, :, _rows_of(blocks[i], taps, groups)] = sum(rest, first).swapaxes(1, 2)
+        some = slice(None) if groups > 1 else blocks[i]
+        kernels[:, :, some] = walk.weights(sum(rest, first))
 
     run(finish, range(len(blocks)))
     return w
@@ -123,79 +130,26 @@ def matmul(a, b):
     return y
 
 
-# ---------------------------------------------------------------- patches
-
-
-class _Walk(NamedTuple):
-    """How taps walk over an image: position o meets, for tap t, pixel o * stride + t * dilation -
-    low; what lies outside reads as zero.
-    """
-
-    kernel: tuple
-    stride: tuple
-    dilation: tuple
-    low: tuple
-
-    def patches(self, x, box, groups):
-        """What the taps meet from a box of positions: (n, C, *big) -> (groups, C / groups * taps, n
-        * positions), in scratch memory or as a view of x.
-        """
-        n, channels = x.shape[:2]
-        size = _size(box)
-        part, still = x[:, :, *box], set(self.kernel + self.stride) == {1} and not any(self.low)
-        if still and n == 1 and part.shape[2:] == size:
-            return part.reshape(groups, channels // groups, prod(size))
-        image = self._padded(x, box, size)
-        cols = scratch("cols", (channels, *self.kernel, n, *size), x.dtype)
-        channel, copy, *steps = image.strides
-        taps = (step * d for step, d in zip(steps, self.dilation))
-        positions = (step * s for step, s in zip(steps, self.stride))
-        strides = channel, *taps, copy, *positions  # of a view in which each tap is an index
-        cols[...] = np.ndarray(cols.shape, x.dtype, image, strides=strides)
-        return cols.reshape(groups, -1, n * prod(size))
-
-    def _padded(self, x, box, size):
-        """The pixels that the box needs, zeros around them: (C, n, *extent)."""
-        extent, inside, pixels = [], [], []
-        for big, part, o, k, s, d, low in zip(x.shape[2:], box, size, *self):
-            first, reach = part.start * s - low, (o - 1) * s + (k - 1) * d + 1
-            start, stop = min(max(first, 0), big), min(max(first + reach, 0), big)
-            extent.append(reach)
-            inside.append(slice(start - first, stop - first))
-            pixels.append(slice(start, stop))
-        image = scratch("image", (x.shape[1], len(x), *extent), x.dtype)
-        image[...] = 0
-        image[:, :, *inside] = x[:, :, *pixels].swapaxes(0, 1)
-        return image
-
-
-def _features(y, groups):
-    """(n, F, *box) -> (groups, F / groups, n * positions)"""
-    shape = groups, y.shape[1] // groups, y.size // y.shape[1]
-    if len(y) == 1:
-        return y.reshape(shape)
-    features = scratch("features", shape, y.dtype)
-    features.reshape(y.shape[1], len(y), *y.shape[2:])[...] = y.swapaxes(0, 1)
-    return features
-
-
 # ---------------------------------------------------------------- forms
 
 
-def _correlations(x, filters, y, walk):
-    """Jobs that write y[n, f, o] = sum over c, t of w[f, c, t] * x[n, c, where o and t meet].
+def _correlations(x, kernel, y, stride, dilation, low):
+    """Jobs that write y[n, f, o] = sum over c, t of kernel[f, c, t] * x[n, c, where o and t meet].
 
-    filters: (groups, F / groups, C / groups * taps)
+    kernel: (groups, F / groups, C / groups, *kernel)
     """
+    groups, channels = len(kernel), min(x.shape[1], y.shape[1])
+    size = y.shape[2:], kernel.shape[3:], stride, dilation, low
+    walk = walk_over(*size, groups, len(x), channels, x.dtype)
+    filters = walk.filters(kernel)
 
     def correlate(images, box):
-        cols = walk.patches(x[images], box, len(filters))
-        features = scratch("features", (*filters.shape[:2], cols.shape[2]), x.dtype)
+        cols = walk.patches(x[images], box)
+        features = scratch("features", (*filters.shape[:3], cols.shape[3]), x.dtype)
         np.matmul(filters, cols, out=features)
-        part = y[images, :, *box].swapaxes(0, 1)
-        part[...] = features.reshape(part.shape)
+        walk.write(features, y[images, :, *box])
 
-    panels = _panels(len(x), y.shape[2:], len(filters) * filters.shape[2])
+    panels = _panels(len(x), walk, x.shape[1] * prod(walk.kernel))
     return [partial(correlate, *panel) for panel in panels]
 
 
@@ -203,8 +157,7 @@ def _gatherings(y, w, x, geometry):
     """Jobs in which pixels gather. Those of one phase of the stride meet the same taps, as in a
     convolution of stride 1.
     """
-    groups = geometry.groups
-    w = np.moveaxis(w.reshape(groups, -1, *w.shape[1:]), 2, -1)  # quick to copy
+    w = np.moveaxis(w.reshape(geometry.groups, -1, *w.shape[1:]), 2, -1)  # quick to copy
     axes = zip(
         geometry.big, geometry.kernel, geometry.stride, geometry.dilation, geometry.padding
     )
@@ -214,10 +167,8 @@ def _gatherings(y, w, x, geometry):
         if None in taps:  # a stride longer than the kernel leaves pixels that no tap reaches
             part[...] = 0
             continue
-        kernel = w[:, :, *taps]
-        walk = _Walk(kernel.shape[2:-1], (1,) * len(taps), dilation, low)
-        filters = kernel.reshape(groups, -1, w.shape[-1]).swapaxes(1, 2)
-        yield from _correlations(y, filters, part, walk)
+        kernel = np.moveaxis(w[:, :, *taps].copy(), -1, 1)
+        yield from _correlations(y, kernel, part, (1,) * len(taps), dilation, low)
 
 
 def _phases(big, kernel, stride, dilation, padding):
@@ -240,6 +191,8 @@ def _scatterings(y, w, x, geometry):
     """Jobs in which features scatter, each onto some channels of some images."""
     groups, filters, taps = geometry.groups, len(w), prod(geometry.kernel)
     matrices = w.reshape(groups, filters // groups, w[0].size).swapaxes(1, 2)
+    ones = (1,) * len(geometry.small)
+    walk = Walk(geometry.small, ones, ones, ones, (0,) * len(ones), groups)
 
     def scatter(images, boxes, block):
         rows = _rows_of(block, taps, groups)
@@ -247,8 +200,8 @@ def _scatterings(y, w, x, geometry):
         image = scratch("image", (channels, n, *geometry.padded), y.dtype)
         image[...] = 0
         for box in boxes:
-            features = _features(y[images, :, *box], groups)
-            cols = scratch("cols", (channels, *geometry.kernel, n, *_size(box)), y.dtype)
+            features = walk.features(y[images, :, *box])[0]
+            cols = scratch("cols", (channels, *geometry.kernel, n, *sizes(box)), y.dtype)
             np.matmul(matrices[:, rows], features, out=cols.reshape(groups, -1, features.shape[2]))
             for tap in np.ndindex(geometry.kernel):
                 window = tuple(
@@ -259,7 +212,7 @@ def _scatterings(y, w, x, geometry):
         x[images, block] = image[:, :, *geometry.interior].swapaxes(0, 1)
 
     blocks = _channel_blocks(x.shape[1], geometry, x.shape[1] * taps // SUMMED)
-    panels = _panels(len(y), geometry.small, blocks[0].stop * taps)
+    panels = _panels(len(y), walk, blocks[0].stop * taps)
     for images, of_these in groupby(panels, itemgetter(0)):
         boxes = [box for _, box in of_these]
         yield from (partial(scatter, images, boxes, block) for block in blocks)
@@ -268,16 +221,17 @@ def _scatterings(y, w, x, geometry):
 # ---------------------------------------------------------------- panels
 
 
-def _panels(n, small, width, least=None, shares=None):
+def _panels(n, walk, width, least=None, shares=None):
     """The output positions in panels: [(images, box), ...], slices of the batch and of each axis.
 
     width: numbers in the patch of a position; least: positions in a panel, if there are so many.
     """
-    room = max(least or WIDE, CACHE // width)
-    room = max(NARROW, min(room, n * prod(small) // (shares or SHARES)))
+    room = max(least or WIDE, CACHE // width) / walk.share
+    room = int(max(NARROW, min(room, n * prod(walk.small) // (shares or SHARES))))
     cuts: list = []
-    for size in reversed(small):
-        cuts.insert(0, _cut(size, room))
+    for size in reversed(walk.small):
+        together = walk.together if len(cuts) == len(walk.small) - 1 else 1
+        cuts.insert(0, _cut(size, room, together))
         room = room // size if len(cuts[0]) == 1 else 1
     return list(product(_cut(n, room), product(*cuts)))
 
@@ -292,14 +246,14 @@ def _rows_of(block, taps, groups):
     return slice(block.start * taps, block.stop * taps) if groups == 1 else slice(None)
 
 
-def _cut(size, most):
-    """range(size) in slices of at most so many: as few as can be, and of about one length."""
-    parts = -(-size // max(1, most))
-    return [slice(size * i // parts, size * (i + 1) // parts) for i in range(parts)]
-
-
-def _size(box):
-    return tuple(part.stop - part.start for part in box)
+def _cut(size, most, together=1):
+    """range(size) in slices of at most so many: as few as can be, of about one length, which is a
+    multiple of `together`.
+    """
+    units = -(-size // together)
+    parts = -(-units // max(1, most // together))
+    ends = [min(size, units * i // parts * together) for i in range(parts + 1)]
+    return [slice(*ends[i : i + 2]) for i in range(parts)]
 
 
 # ---------------------------------------------------------------- one position
@@ -317,11 +271,6 @@ def _is_dense(geometry):
 
 def _rows(array):
     return array.reshape(len(array), -1)
-
-
-def _walk(geometry):
-    low = tuple(low for low, _ in geometry.padding)
-    return _Walk(geometry.kernel, geometry.stride, geometry.dilation, low)
 
 
 def _call(job):
