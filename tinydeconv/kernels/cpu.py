@@ -14,7 +14,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from .patches import Walk, sizes, walk_over
+from .patches import Walk, cut, sizes, walk_over
 from .threads import run, scratch
 
 CACHE = 2**19  # numbers in the patches of a panel: 2 MB of float32
@@ -81,7 +81,7 @@ def conv_weight(x, y, geometry):
     blocks = _channel_blocks(channels, geometry, number)
     shares = -(-SHARES // len(blocks))
     panels = _panels(n, walk, blocks[0].stop * taps, SUMMED, shares)
-    parts = _cut(len(panels), -(-len(panels) // shares))
+    parts = cut(len(panels), -(-len(panels) // shares))
 
     def sum_of_panels(block, part):
         total = None
@@ -126,7 +126,7 @@ def matmul(a, b):
 
         np.matmul(mine(a, -1), mine(b, -2), out=mine(y))
 
-    run(multiply, _cut(y.shape[axis], share))
+    run(multiply, cut(y.shape[axis], share))
     return y
 
 
@@ -157,7 +157,7 @@ def _gatherings(y, w, x, geometry):
     """Jobs in which pixels gather. Those of one phase of the stride meet the same taps, as in a
     convolution of stride 1.
     """
-    w = np.moveaxis(w.reshape(geometry.groups, -1, *w.shape[1:]), 2, -1)  # quick to copy
+    w = w.reshape(geometry.groups, -1, *w.shape[1:]).swapaxes(1, 2)
     axes = zip(
         geometry.big, geometry.kernel, geometry.stride, geometry.dilation, geometry.padding
     )
@@ -167,7 +167,7 @@ def _gatherings(y, w, x, geometry):
         if None in taps:  # a stride longer than the kernel leaves pixels that no tap reaches
             part[...] = 0
             continue
-        kernel = np.moveaxis(w[:, :, *taps].copy(), -1, 1)
+        kernel = w[:, :, :, *taps]
         yield from _correlations(y, kernel, part, (1,) * len(taps), dilation, low)
 
 
@@ -231,29 +231,19 @@ def _panels(n, walk, width, least=None, shares=None):
     cuts: list = []
     for size in reversed(walk.small):
         together = walk.together if len(cuts) == len(walk.small) - 1 else 1
-        cuts.insert(0, _cut(size, room, together))
+        cuts.insert(0, cut(size, room, together))
         room = room // size if len(cuts[0]) == 1 else 1
-    return list(product(_cut(n, room), product(*cuts)))
+    return list(product(cut(n, room), product(*cuts)))
 
 
 def _channel_blocks(channels, geometry, number):
     """The channels in so many slices; groups are not parted."""
-    return _cut(channels, channels // max(1, number) if geometry.groups == 1 else channels)
+    return cut(channels, channels // max(1, number) if geometry.groups == 1 else channels)
 
 
 def _rows_of(block, taps, groups):
     """Where some channels are among the rows of a group's patches."""
     return slice(block.start * taps, block.stop * taps) if groups == 1 else slice(None)
-
-
-def _cut(size, most, together=1):
-    """range(size) in slices of at most so many: as few as can be, of about one length, which is a
-    multiple of `together`.
-    """
-    units = -(-size // together)
-    parts = -(-units // max(1, most // together))
-    ends = [min(size, units * i // parts * together) for i in range(parts + 1)]
-    return [slice(*ends[i : i + 2]) for i in range(parts)]
 
 
 # ---------------------------------------------------------------- one position

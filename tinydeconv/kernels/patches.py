@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from .threads import scratch
+from .threads import run, scratch
 
 CHANNELS = 16  # in and out, and
 POSITIONS = 1024  # from which on fewer products pay for what they take besides
@@ -98,6 +98,8 @@ class Walk:
 
     def filters(self, kernel):
         """(groups, F / groups, C / groups, *kernel) as filters."""
+        if _features_inside(kernel):
+            return np.moveaxis(kernel, 1, -1).reshape(1, self.groups, -1, kernel.shape[1]).swapaxes(2, 3)
         return kernel.reshape(1, *kernel.shape[:2], -1)
 
     def weights(self, sums):
@@ -172,9 +174,20 @@ class ShortWalk(Walk):
             some[...] = line.reshape(shape)[:, :, : some.shape[2]]
 
     def filters(self, kernel):
-        taps = np.moveaxis(kernel[0], 2, 0)  # (3, F, C, *across)
-        mixed = _matrix(_OF_TAPS, kernel) @ taps.reshape(self.taps, -1)
-        return mixed.reshape(self.products, 1, len(kernel[0]), -1)
+        inside = _features_inside(kernel)
+        taps = np.moveaxis(kernel[0], 0, -1) if inside else kernel[0]
+        taps = np.moveaxis(taps, 1 if inside else 2, 0)  # (3, C, *across, F) or (3, F, C, *across)
+        mixed = np.empty((self.products, *taps.shape[1:]), kernel.dtype)
+
+        def mix(part):
+            some = taps[:, part]
+            made = _matrix(_OF_TAPS, kernel) @ some.reshape(self.taps, -1)
+            mixed[:, part] = made.reshape(self.products, *some.shape[1:])
+
+        run(mix, cut(taps.shape[1], 64))
+        if inside:
+            return mixed.reshape(self.products, 1, -1, kernel.shape[1]).swapaxes(2, 3)
+        return mixed.reshape(self.products, 1, kernel.shape[1], -1)
 
     def weights(self, sums):
         filters = sums.shape[-1]
@@ -197,6 +210,23 @@ POINTS = 0, 0.75, -0.75, 1.5, -1.5  # of those tried, the least rounding error: 
 _OF_TAPS = _powers(POINTS, ShortWalk.taps)
 _OF_ROWS = _powers(POINTS, ShortWalk.together).T
 _OF_PIXELS = np.linalg.inv(_powers(POINTS, ShortWalk.products)).T
+
+
+def _features_inside(kernel):
+    """Whether features lie closer in memory than channels, as when the roles of the two are
+    exchanged: it is quick to copy a kernel in its own order, and BLAS takes either.
+    """
+    return kernel.strides[1] < kernel.strides[2]
+
+
+def cut(size, most, together=1):
+    """range(size) in slices of at most so many: as few as can be, of about one length, which is a
+    multiple of `together`.
+    """
+    units = -(-size // together)
+    parts = -(-units // max(1, most // together))
+    ends = [min(size, units * i // parts * together) for i in range(parts + 1)]
+    return [slice(*ends[i : i + 2]) for i in range(parts)]
 
 
 def sizes(box):

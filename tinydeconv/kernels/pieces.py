@@ -7,6 +7,7 @@ and the pieces are shared among the threads. They follow from shapes alone, and 
 are added in their order: the same bits on any number of threads.
 """
 
+from contextvars import copy_context
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -47,8 +48,7 @@ def each(function, *arrays, whole=()):
         return function(*arrays)
 
     def work(parts, out):
-        with np.errstate(all="ignore"):
-            out[...] = function(*parts)
+        out[...] = function(*parts)
 
     return _spread(work, arrays, 2, whole)
 
@@ -60,7 +60,7 @@ def _spread(work, arrays, rooms, whole=()):
         flat, *arrays = (a.reshape(-1) for a in (y, *arrays))
     cuts = _cuts(flat.shape, len(arrays) + rooms, whole)
     parts = [_parts(a, cuts) for a in arrays]
-    run(lambda piece: work([part(piece) for part in parts], flat[piece]), product(*cuts))
+    _run(lambda piece: work([part(piece) for part in parts], flat[piece]), product(*cuts))
     return y
 
 
@@ -91,18 +91,20 @@ def sums(formulas, axes, *arrays):
             z = program.run(arrays, [part.stop - part.start for part in piece])
             total[(number, *keep)] = _fold(z, axes)
 
-    run(work, product(enumerate(added), kept))
+    _run(work, product(enumerate(added), kept))
     return [total.sum(0).astype(arrays[0].dtype) for total in totals]
 
 
 class _Program:
-    """The operations of a formula, and for each the room in scratch memory that it writes to."""
+    """The operations of a formula, and for each the room that its result is written to: room 0
+    is the output, the others are scratch memory.
+    """
 
     def __init__(self, formula, arrays):
-        self.dtype = arrays[0].dtype
-        self.values = [None] * len(arrays)  # then, as they come, constants and results
+        self.dtype, self.inputs = arrays[0].dtype, len(arrays)
+        self.values = [None] * self.inputs  # then, as they come, constants and results
         self.steps, self.rooms = [], 0
-        self.result = self.number(formula(*(_Place(self, i) for i in range(len(arrays)))))
+        self.result = self.number(formula(*(_Place(self, i) for i in range(self.inputs))))
         last = {n: i for i, (_, places, _) in enumerate(self.steps) for n in places}
         rooms, free = {}, []
         for i, (_, places, result) in enumerate(self.steps):
@@ -112,7 +114,8 @@ class _Program:
                 free.append(self.rooms)
                 self.rooms += 1
             rooms[result] = free.pop()
-        self.room = [rooms[result] for *_, result in self.steps]
+        first = rooms.get(self.result)
+        self.steps = [(*step, (rooms[step[2]] - first) % self.rooms) for step in self.steps]
 
     def number(self, value):
         """The number of a value: of an input or a result, or of a new constant."""
@@ -123,13 +126,12 @@ class _Program:
 
     def run(self, arrays, shape, out=None):
         """The formula's result for pieces of the inputs: in `out`, or in scratch memory."""
-        values = [*arrays, *self.values[len(arrays) :]]
-        rooms = [scratch(f"piece {i}", shape, self.dtype) for i in range(self.rooms)]
-        if out is not None:
-            rooms[self.room[-1]] = out
-        with np.errstate(all="ignore"):  # which each thread has of its own
-            for (operation, places, result), room in zip(self.steps, self.room):
-                values[result] = operation(*[values[n] for n in places], out=rooms[room])
+        values = [*arrays, *self.values[self.inputs :]]
+        rooms = [] if out is None else [out]
+        for i in range(len(rooms), self.rooms):
+            rooms.append(scratch(f"piece {i}", shape, self.dtype))
+        for operation, places, result, room in self.steps:
+            values[result] = operation(*[values[n] for n in places], out=rooms[room])
         return values[self.result]
 
 
@@ -144,6 +146,12 @@ class _Place(np.lib.mixins.NDArrayOperatorsMixin):
         result = self.program.number(None)
         self.program.steps.append((operation, places, result))
         return _Place(self.program, result)
+
+
+def _run(work, jobs):
+    """The jobs on all threads, with the caller's settings, such as np.errstate."""
+    context = copy_context()
+    run(lambda job: context.copy().run(work, job), jobs)
 
 
 def _sum(z, axes):
@@ -215,4 +223,6 @@ def _parts(array, cuts):
     if not any(cut):
         return lambda piece: array
     first, everything = len(cuts) - array.ndim, slice(None)
+    if array.ndim == len(cuts) and all(n > 1 for n in array.shape):
+        return array.__getitem__
     return lambda piece: array[tuple(s if c else everything for s, c in zip(piece[first:], cut))]
