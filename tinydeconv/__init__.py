@@ -22,6 +22,7 @@ from .engine import (
     no_grad,
 )
 from .gradcheck import adjointcheck, gradcheck, gradgradcheck
+from .kernels.threads import get_num_threads, set_num_threads
 from .ops import *  # noqa: F403
 from .ops import tensor  # again, because a type checker would take the submodule for it
 from .serialize import load, load_metadata, save

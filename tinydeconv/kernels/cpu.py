@@ -158,9 +158,7 @@ def _gatherings(y, w, x, geometry):
     convolution of stride 1.
     """
     w = w.reshape(geometry.groups, -1, *w.shape[1:]).swapaxes(1, 2)
-    axes = zip(
-        geometry.big, geometry.kernel, geometry.stride, geometry.dilation, geometry.padding
-    )
+    axes = zip(geometry.big, geometry.kernel, geometry.stride, geometry.dilation, geometry.padding)
     for phase in product(*(list(_phases(*axis)) for axis in axes)):
         pixels, taps, dilation, low = zip(*phase)
         part = x[:, :, *pixels]

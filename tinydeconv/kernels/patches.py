@@ -48,7 +48,7 @@ class Walk:
         """What the taps meet from a box of positions, in scratch memory or as a view of x."""
         n, channels = x.shape[:2]
         size, part = sizes(box), x[:, :, *box]
-        still = set((*self.kernel, *self.stride)) == {1} and not any(self.low)
+        still = {*self.kernel, *self.stride} == {1} and not any(self.low)
         if still and n == 1 and part.shape[2:] == size:
             return part.reshape(1, self.groups, channels // self.groups, -1)
         extent, inside, pixels = self._reach(x, box, size)
@@ -99,7 +99,11 @@ class Walk:
     def filters(self, kernel):
         """(groups, F / groups, C / groups, *kernel) as filters."""
         if _features_inside(kernel):
-            return np.moveaxis(kernel, 1, -1).reshape(1, self.groups, -1, kernel.shape[1]).swapaxes(2, 3)
+            return (
+                np.moveaxis(kernel, 1, -1)
+                .reshape(1, self.groups, -1, kernel.shape[1])
+                .swapaxes(2, 3)
+            )
         return kernel.reshape(1, *kernel.shape[:2], -1)
 
     def weights(self, sums):

@@ -11,15 +11,15 @@ from contextvars import copy_context
 from functools import lru_cache
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from .threads import run, scratch
 
 LARGE = 2**17  # numbers in an array, from which on it is worth to wake a thread
-CACHE = 2**19  # numbers in all arrays of a piece together: 2 MB of float32
-SHARES = 8  # pieces, at least, unless they get smaller than
-SMALL = 2**15  # numbers, for which starting an operation takes as long as doing it
+CACHE = 2**20  # numbers in all arrays of a piece together: 4 MB of float32
+SHARES = 8  # pieces, at least, unless they get smaller than LARGE
 SUMS = 2**13  # sums that a piece contributes to, at most
 CHAIN = 2**9  # float32 numbers that are added one after the other, at most
 
@@ -33,11 +33,7 @@ def spread(formula, *arrays):
     if not _are_large(arrays):
         return formula(*arrays)
     program = _Program(formula, arrays)
-
-    def work(parts, out):
-        program.run(parts, out.shape, out)
-
-    return _spread(work, arrays, program.rooms)
+    return _filled(lambda parts, out: program.run(parts, out.shape, out), arrays, program.rooms)
 
 
 def each(function, *arrays, whole=()):
@@ -47,75 +43,69 @@ def each(function, *arrays, whole=()):
     if not _are_large(arrays):
         return function(*arrays)
 
-    def work(parts, out):
+    def fill(parts, out):
         out[...] = function(*parts)
 
-    return _spread(work, arrays, 2, whole)
+    return _filled(fill, arrays, 2, whole)
 
 
-def _spread(work, arrays, rooms, whole=()):
-    """The array that work(a piece of each array, a piece of it) fills."""
-    y = flat = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), arrays[-1].dtype)
+def _filled(fill, arrays, rooms, whole=()):
+    """The array that fill(a piece of each array, a piece of it) fills."""
+    y = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), arrays[-1].dtype)
     if not whole and all(a.shape in (y.shape, ()) and a.flags.c_contiguous for a in arrays):
-        flat, *arrays = (a.reshape(-1) for a in (y, *arrays))
-    cuts = _cuts(flat.shape, len(arrays) + rooms, whole)
-    parts = [_parts(a, cuts) for a in arrays]
-    _run(lambda piece: work([part(piece) for part in parts], flat[piece]), product(*cuts))
+        arrays = [a.reshape(-1) if a.ndim else a for a in arrays]
+    plan, arrays = _plan(arrays, rooms, whole)
+    out = y.reshape(plan.shape)
+    plan.run(lambda job: fill(job.parts(arrays), out[job.piece]))
     return y
 
 
-def sums(formulas, axes, *arrays):
-    """[the sum of formula(*arrays) over axes, which stay with size 1, for each formula]
+def sums(formula, axes, *arrays):
+    """[the sum over axes, which stay with size 1, for each array in the tuple formula(*arrays)]
 
     Within a piece a product with ones adds several times as fast as NumPy's sum; the sums of pieces
     are added in float64. (NumPy's float32 sums over any axis but the last are naive: 20 million
     ones add up to 16777216.)
     """
     if not _are_large(arrays) or arrays[0].dtype not in (np.float32, np.float64):
-        return [_sum(formula(*arrays), axes) for formula in formulas]
-    programs = [_Program(formula, arrays) for formula in formulas]
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
-    cuts = _cuts(shape, len(arrays) + max(p.rooms for p in programs), added=axes)
-    parts = [_parts(a, cuts) for a in arrays]
-    # A piece is one of the parts that are added up, of one of the parts of the sums.
-    added = [dict(zip(axes, piece)) for piece in product(*(cuts[axis] for axis in axes))]
-    kept = list(product(*([slice(0, 1)] if d in axes else cut for d, cut in enumerate(cuts))))
-    sizes = [1 if d in axes else n for d, n in enumerate(shape)]
-    totals = [np.empty((len(added), *sizes)) for _ in formulas]
+        return [_sum(z, axes) for z in formula(*arrays)]
+    program = _Program(formula, arrays)
+    plan, arrays = _plan(arrays, program.rooms, added=axes)
+    totals = [np.empty(plan.totals) for _ in program.results]
 
     def work(job):
-        (number, add), keep = job
-        piece = tuple(add.get(d, part) for d, part in enumerate(keep))
-        arrays = [part(piece) for part in parts]
-        for program, total in zip(programs, totals):
-            z = program.run(arrays, [part.stop - part.start for part in piece])
-            total[(number, *keep)] = _fold(z, axes)
+        for z, total in zip(program.run(job.parts(arrays), job.shape), totals):
+            total[job.place] = _fold(z, axes)
 
-    _run(work, product(enumerate(added), kept))
+    plan.run(work)
     return [total.sum(0).astype(arrays[0].dtype) for total in totals]
 
 
+# ---------------------------------------------------------------- formulas, written down
+
+
 class _Program:
-    """The operations of a formula, and for each the room that its result is written to: room 0
-    is the output, the others are scratch memory.
+    """The operations of a formula, and for each the room that its result is written to: scratch
+    memory, or for the last one the output.
     """
 
     def __init__(self, formula, arrays):
         self.dtype, self.inputs = arrays[0].dtype, len(arrays)
         self.values = [None] * self.inputs  # then, as they come, constants and results
         self.steps, self.rooms = [], 0
-        self.result = self.number(formula(*(_Place(self, i) for i in range(self.inputs))))
+        found = formula(*(_Place(self, i) for i in range(self.inputs)))
+        self.results = [self.number(z) for z in (found if isinstance(found, tuple) else (found,))]
         last = {n: i for i, (_, places, _) in enumerate(self.steps) for n in places}
         rooms, free = {}, []
         for i, (_, places, result) in enumerate(self.steps):
             # a result may overwrite what is not read any more
-            free += {rooms[n] for n in places if n in rooms and last[n] == i}
+            read = {n for n in places if last[n] == i and n not in self.results}
+            free += [rooms[n] for n in read if n in rooms]
             if not free:
                 free.append(self.rooms)
                 self.rooms += 1
             rooms[result] = free.pop()
-        first = rooms.get(self.result)
-        self.steps = [(*step, (rooms[step[2]] - first) % self.rooms) for step in self.steps]
+        self.steps = [(*step, rooms[step[-1]]) for step in self.steps]
 
     def number(self, value):
         """The number of a value: of an input or a result, or of a new constant."""
@@ -125,14 +115,14 @@ class _Program:
         return len(self.values) - 1
 
     def run(self, arrays, shape, out=None):
-        """The formula's result for pieces of the inputs: in `out`, or in scratch memory."""
+        """The results for pieces of the inputs."""
         values = [*arrays, *self.values[self.inputs :]]
-        rooms = [] if out is None else [out]
-        for i in range(len(rooms), self.rooms):
-            rooms.append(scratch(f"piece {i}", shape, self.dtype))
+        rooms = [scratch(f"piece {i}", shape, self.dtype) for i in range(self.rooms)]
+        if out is not None:
+            rooms[self.steps[-1][-1]] = out
         for operation, places, result, room in self.steps:
             values[result] = operation(*[values[n] for n in places], out=rooms[room])
-        return values[self.result]
+        return [values[n] for n in self.results]
 
 
 class _Place(np.lib.mixins.NDArrayOperatorsMixin):
@@ -148,15 +138,116 @@ class _Place(np.lib.mixins.NDArrayOperatorsMixin):
         return _Place(self.program, result)
 
 
-def _run(work, jobs):
-    """The jobs on all threads, with the caller's settings, such as np.errstate."""
-    context = copy_context()
-    run(lambda job: context.copy().run(work, job), jobs)
+# ---------------------------------------------------------------- arrays, cut into pieces
+
+
+class _Job(NamedTuple):
+    """A piece: where it is, its shape, where in each array, and where its sums go."""
+
+    piece: tuple
+    shape: list
+    indices: list
+    place: tuple
+
+    def parts(self, arrays):
+        return [a if i is None else a[i] for a, i in zip(arrays, self.indices)]
+
+
+class _Plan(NamedTuple):
+    """How arrays are cut. `widths`: a shape to which an array is to be repeated first, or None."""
+
+    shape: tuple
+    jobs: list
+    totals: tuple
+    widths: list
+    buffer: int
+
+    def run(self, work):
+        """The jobs on all threads, with the caller's settings of NumPy, such as np.errstate."""
+        context = copy_context()
+        # NumPy writes what is repeated into a buffer, unless that is as short as a row: with one
+        # number a channel of 32x32 pixels, an operation then takes a third of the time.
+        context.run(np.setbufsize, self.buffer)
+        run(lambda job: context.copy().run(work, job), self.jobs)
+
+
+def _plan(arrays, rooms, whole=(), added=()):
+    """The plan for these arrays and `rooms` more, and the arrays, some of them repeated."""
+    plan = _plan_for(tuple([a.shape for a in arrays]), rooms, whole, added)
+    return plan, [
+        a if w is None else np.broadcast_to(a, w).copy() for a, w in zip(arrays, plan.widths)
+    ]
+
+
+@lru_cache(256)
+def _plan_for(shapes, rooms, whole, added):
+    shape = np.broadcast_shapes(*shapes)
+    axes, row = _row(shape, shapes)
+    widths = [None] * len(shapes)
+    if row < 128:  # then repeat along the row, and have longer ones
+        for i, s in enumerate(shapes):
+            width = (*s[:-axes], *shape[-axes:])
+            if s[-axes:] != shape[-axes:] and 4 * prod(width) <= prod(shape):
+                widths[i] = width
+        shapes = [w or s for w, s in zip(widths, shapes)]
+        axes, row = _row(shape, shapes)
+    cuts = _cuts(shape, len(shapes) + rooms, whole, added)
+    kept = [[slice(0, 1)] if axis in added else cut for axis, cut in enumerate(cuts)]
+    jobs = []
+    for number, parts in enumerate(product(*(cuts[axis] for axis in added))):
+        for place in product(*kept):
+            piece = list(place)
+            for axis, part in zip(added, parts):
+                piece[axis] = part
+            sizes = [part.stop - part.start for part in piece]
+            indices = [_index(s, piece, cuts) for s in shapes]
+            jobs.append(_Job(tuple(piece), sizes, indices, (number, *place)))
+    totals = (number + 1, *(1 if axis in added else n for axis, n in enumerate(shape)))
+    buffer = row // 16 * 16 if 128 <= row < prod(shape) else 8192
+    return _Plan(shape, jobs, totals, widths, buffer)
+
+
+def _cuts(shape, arrays, whole, added):
+    """For each axis the slices that cut it into about equal parts; a piece is a part of each."""
+    room, sums, cuts = max(LARGE, min(CACHE // arrays, prod(shape) // SHARES)), SUMS, []
+    room //= prod(shape[axis] for axis in whole)
+    for axis in reversed(range(len(shape))):
+        n = step = shape[axis]
+        if axis not in whole:
+            step = min(n, max(room, 1))
+            if added and axis not in added:
+                step = min(step, max(sums, 1))
+                sums //= step
+            step = -(-n // -(-n // step))
+            room //= step
+        cuts.append([slice(i, min(i + step, n)) for i in range(0, n, step)])
+    return cuts[::-1]
+
+
+def _row(shape, shapes):
+    """How many of the last axes every array either has as a whole or is repeated along as a whole,
+    and how many numbers these are.
+    """
+    row, before = 1, None
+    for axis in range(1, len(shape) + 1):
+        if shape[-axis] > 1:
+            repeated = [len(s) < axis or s[-axis] == 1 for s in shapes]
+            if before not in (None, repeated):
+                return axis - 1, row
+            row, before = row * shape[-axis], repeated
+    return len(shape), row
+
+
+def _index(shape, piece, cuts):
+    """Where an array of this shape has a piece: None for all of the array."""
+    axes = range(-len(shape), 0)
+    cut = [shape[d] > 1 and len(cuts[d]) > 1 for d in axes]
+    return tuple(piece[d] if c else slice(None) for d, c in zip(axes, cut)) if any(cut) else None
 
 
 def _sum(z, axes):
     """NumPy's sum; float16 is added up in float32."""
-    wide = np.promote_types(z.dtype, np.float32) if z.dtype.kind == "f" else None
+    wide = np.float32 if z.dtype == np.float16 else None
     return z.sum(axes, wide, keepdims=True).astype(z.dtype, copy=False)
 
 
@@ -192,37 +283,7 @@ def _are_large(arrays):
     for a in arrays:
         if a.size >= LARGE:
             return all(
-                isinstance(a, np.ndarray) and (a.flags.c_contiguous or 0 in a.strides)
+                isinstance(a, np.ndarray) and a.size and (a.flags.c_contiguous or 0 in a.strides)
                 for a in arrays
             )
     return False
-
-
-def _cuts(shape, arrays, whole=(), added=None):
-    """For each axis the slices that cut it into about equal parts; a piece is a part of each."""
-    room, sums, cuts = max(SMALL, min(CACHE // arrays, prod(shape) // SHARES)), SUMS, []
-    room //= max(prod(shape[d] for d in whole), 1)
-    for axis in reversed(range(len(shape))):
-        n = step = max(shape[axis], 1)
-        if axis not in whole:
-            step = min(n, max(room, 1))
-            if added is not None and axis not in added:
-                step = min(step, max(sums, 1))
-                sums //= step
-            step = -(-n // -(-n // step))
-            room //= step
-        cuts.append([slice(i, min(i + step, n)) for i in range(0, shape[axis], step)])
-    return cuts[::-1]
-
-
-def _parts(array, cuts):
-    """The function that gives the array's part of a piece: along an axis that is not cut, or along
-    which the array is repeated, all of it.
-    """
-    cut = [n > 1 and len(c) > 1 for n, c in zip(array.shape[::-1], cuts[::-1])][::-1]
-    if not any(cut):
-        return lambda piece: array
-    first, everything = len(cuts) - array.ndim, slice(None)
-    if array.ndim == len(cuts) and all(n > 1 for n in array.shape):
-        return array.__getitem__
-    return lambda piece: array[tuple(s if c else everything for s, c in zip(piece[first:], cut))]

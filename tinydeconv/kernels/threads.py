@@ -8,6 +8,7 @@ partial sums in the order of the jobs: the results are the same bits on any numb
 import itertools
 import os
 import threading
+import weakref
 from math import prod
 from queue import SimpleQueue
 
@@ -144,27 +145,30 @@ class _OneBlasThread:
     """Holds BLAS to one thread inside; the last of several holders puts back what was before.
 
     The limit belongs to the whole process, so the holders share a record of it. Ctrl-C can break
-    off any line of Python, those of __exit__ too: then __del__ lets go.
+    off any line of Python, those of __exit__ too: then the weak reference calls when this goes.
     """
 
     def __enter__(self):
+        self.guard = weakref.ref(self, _let_go)
         with _lock:
             if not _holders:
                 for library in _blas():
                     _before[library] = library.get_num_threads()
-            _holders.add(id(self))
+            _holders[id(self.guard)] = self.guard
             for library in _before:
                 library.set_num_threads(1)
 
     def __exit__(self, *error):
-        with _lock:
-            if id(self) in _holders:
-                _holders.discard(id(self))
-                if not _holders:
-                    for library, number in _before.items():
-                        library.set_num_threads(number)
+        _let_go(self.guard)
+        self.guard = None
 
-    __del__ = __exit__
+
+def _let_go(guard):
+    with _lock:
+        if set(_holders) == {id(guard)}:
+            for library, number in _before.items():
+                library.set_num_threads(number)
+        _holders.pop(id(guard), None)  # after that: until here, a second call does it all again
 
 
 def _blas():
@@ -186,7 +190,7 @@ def _start_anew():
     _local = threading.local()
 
 
-_holders: set = set()
+_holders: dict = {}
 _before: dict = {}
 _start_anew()
 if hasattr(os, "register_at_fork"):
