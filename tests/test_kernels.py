@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinydeconv.geometry import ConvGeometry
-from tinydeconv.kernels import cpu, reference, threads
+from tinydeconv.kernels import cpu, patches, reference, threads
 from tinydeconv.kernels import reference as kernels
 
 of_conv, of_transposed = ConvGeometry.of_conv, ConvGeometry.of_transposed
@@ -29,6 +29,9 @@ GRID = {
     "dilation": (of_conv((9, 8), (3, 2), (1, 2), 1, (2, 3)), 1, 2, 2),
     "pointwise": (of_conv((3, 4), 1), 2, 3, 2),
     "kernel as large as the image": (of_conv((3, 4), (3, 4)), 2, 2, 2),
+    "kernel as large as the image, padding": (of_conv((3, 3), 3, 4, 1), 2, 2, 2),
+    "kernel as large as the image, groups": (of_conv((3, 2), (3, 2), groups=2), 2, 2, 2),
+    "many filters": (of_conv((8, 7), 3, 2, ((1, 0), (0, 2))), 2, 1, 5),
     "groups": (of_conv((5, 5), 3, 2, 1, groups=2), 2, 2, 3),
     "groups = channels": (of_conv((5, 5), 3, 1, 1, groups=4), 2, 1, 1),
     "groups = channels, more filters": (of_conv((5, 4), 3, 2, 1, groups=3), 1, 1, 2),
@@ -38,6 +41,10 @@ GRID = {
     "1-d": (of_conv((11,), 4, 3, ((1, 2),), 2), 2, 2, 3),
     "3-d": (of_conv((4, 5, 3), (2, 3, 2), (1, 2, 3), ((0, 1), (1, 1), (2, 0)), (2, 1, 1)), 1, 2, 2),
     "4-d": (of_conv((3, 2, 3, 2), (2, 1, 2, 2), (1, 1, 2, 1), 1), 1, 1, 2),
+    "rows by fours": (of_conv((9, 6), 3, 1, 1), 2, 2, 3),
+    "rows by fours, strange": (of_conv((7, 5), (3, 2), (1, 2), ((2, 0), (0, 3)), (1, 2)), 1, 3, 2),
+    "rows by fours, 3-d": (of_conv((6, 3, 4), (3, 2, 1), 1, ((1, 1), (0, 1), (0, 0))), 2, 2, 2),
+    "rows by fours, transposed": (of_transposed((5, 4), 3, (1, 2), ((1, 0), (1, 1))), 2, 3, 2),
     "transposed": (of_transposed((3, 4), 3, 2, 1), 2, 2, 3),
     "output padding": (of_transposed((3, 2), (3, 2), (2, 3), (1, 0), 1, 1, (1, 2)), 2, 2, 2),
     "output padding >= stride": (of_transposed((3, 2), 2, 1, 0, 3, 1, (2, 1)), 1, 2, 2),
@@ -140,11 +147,33 @@ CUTS = {"reference": None, "cpu": None, "cpu, panels of 1": 1, "cpu, panels of 5
 
 @pytest.fixture(params=CUTS)
 def triple(request, monkeypatch):
-    """The module of the kernels; fast ones also with panels as small as in no honest use."""
-    if size := CUTS[request.param]:
-        for limit in ("CACHE", "WIDE", "SUMMED", "NARROW"):
-            monkeypatch.setattr(cpu, limit, size)
+    """The module of the kernels; fast ones also with panels too small for any other use."""
+    if CUTS[request.param]:
+        cut_small(monkeypatch, CUTS[request.param])
     return reference if request.param == "reference" else cpu
+
+
+def cut_small(monkeypatch, size):
+    """Panels of so many positions, and fewer products for any number of channels."""
+    for limit in ("CACHE", "WIDE", "SUMMED", "NARROW"):
+        monkeypatch.setattr(cpu, limit, size)
+    for limit in ("CHANNELS", "POSITIONS"):
+        monkeypatch.setattr(patches, limit, 1)
+
+
+def test_fewer_products_round_about_as_well():
+    """Of float32, twice the error of the plain products; a test that it is not ten times."""
+    geometry = of_conv((32, 32), 3, 1, 1)
+    x, w, y = arrays((geometry, 2, 64, 64))
+    single = [array.astype(np.float32) for array in (x, w, y)]
+    for i, j, name in ((0, 1, "conv"), (2, 1, "conv_transpose"), (0, 2, "conv_weight")):
+        plain, short = (getattr(module, name) for module in (reference, cpu))
+        exact = plain((x, w, y)[i], (x, w, y)[j], geometry)
+        errors = [
+            np.linalg.norm(kernel(single[i], single[j], geometry) - exact)
+            for kernel in (plain, short)
+        ]
+        assert 1.2 * errors[0] < errors[1] < 5 * errors[0]  # they are really used
 
 
 def test_conv_is_the_seven_loops(triple, case):

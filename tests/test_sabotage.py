@@ -18,6 +18,7 @@ import pytest
 import test_activations
 import test_basic
 import test_init
+import test_kernels
 import test_losses
 import test_nn
 import test_normalization
@@ -30,6 +31,7 @@ import test_utils
 import tinydeconv as td
 from tinydeconv import nn
 from tinydeconv.gradcheck import GradcheckError, adjointcheck, gradcheck, gradgradcheck
+from tinydeconv.kernels import threads
 from tinydeconv.nn import functional as F
 from tinydeconv.nn import recurrent
 from tinydeconv.nn.recurrent import CELLS
@@ -233,23 +235,16 @@ def lets_go(case):
 
 FIRST = [
     # family of code, function, text, slip, case, the checker that must catch it
-    ("geometry:ConvGeometry.taps", "t * d, t * d + (o - 1) * s + 1, s", "t * s, t * s + (o - 1) * d + 1, d", "conv", forward),
-    ("geometry:ConvGeometry.taps", "t * d, t * d + (o - 1) * s + 1, s", "t * s, t * s + (o - 1) * d + 1, d", "conv_transpose", forward),
-    ("geometry:ConvGeometry.interior", "slice(low, low + n)", "slice(0, n)", "conv", forward),
-    ("kernels.reference:fold", "*geometry.interior]", "*geometry.interior][:, :, ::-1]", "conv_transpose", adjoint),
-    ("kernels.reference:fold", "+= cols", "= cols", "conv_transpose", adjoint),
-    ("kernels.reference:_filters", "w.reshape(groups, w.shape[0] // groups, ", "w.reshape(w.shape[0] // groups, groups, w.shape[1] * prod(geometry.kernel)).swapaxes(0, 1).reshape(groups, w.shape[0] // groups, ", "conv", forward),
     ("kernels.reference:max_pool_indices", "argmax", "argmin", "max_pool", forward),
     ("kernels.reference:window_sizes", "if include_padding else geometry.interior", "if not include_padding else geometry.interior", "avg_pool", forward),
-    ("kernels.reference:conv_weight", "w.sum(axis=0)", "w.mean(axis=0)", "conv", first_order),
     ("ops.conv:Conv.backward", "ConvWeight(self.geometry)(x, g)", "ConvWeight(self.geometry)(x.detach(), g) * 2", "conv", first_order),
     ("ops.conv:ConvTranspose.backward", "Conv(self.geometry)(g, w)", "Conv(self.geometry)(g, w.flip(3))", "conv_transpose", first_order),
     ("ops.elementwise:Mul.backward", "g * b", "g * a", "arithmetic", first_order),
     ("ops.elementwise:Div.backward", "(b * b)", "b", "arithmetic", first_order),
     ("ops.elementwise:Sub.backward", "-g", "g", "arithmetic", first_order),
     ("ops.elementwise:Pow.backward", "b - 1", "b", "power", first_order),
-    ("ops.maths:Function.forward", "self.name.lower())(x)", "self.name.lower())(x.astype('float32')).astype(x.dtype)", "log", first_order),
-    ("ops.maths:Function.forward", "self.name.lower())(x)", "self.name.lower())(x.astype('float64'))", "sqrt", dtype),
+    ("ops.maths:Function.forward", "self.function), x)", "self.function), x.astype('float32')).astype(x.dtype)", "log", first_order),
+    ("ops.maths:Function.forward", "self.function), x)", "self.function), x.astype('float64'))", "sqrt", dtype),
     ("ops.maths:Erf.backward", "2 / math.sqrt", "1 / math.sqrt", "erf", first_order),
     ("ops.maths:Erf.forward", "[x.itemsize == 8]", "[0]", "erf", forward),
     ("ops.maths:Expm1.backward", "(y + 1)", "y", "near one", first_order),
@@ -281,8 +276,8 @@ FIRST = [
     ("nn.losses:BinaryCrossEntropy.backward", "(x - t)", "(x + t)", "bce of probabilities", first_order),
     ("nn.losses:BinaryCrossEntropy.backward", "log1p(-x) - log(x)", "log(x) - log1p(-x)", "bce of probabilities", first_order),
     ("engine:Node.pull", "x.version[0] > self.number", "False", None, stale),
-    ("engine:Node.release", "self.inputs = self.output = None", "pass", None, lets_go),
-    ("engine:Node.fitted", "gx = gx.sum_to(shape)", "pass", "arithmetic", first_order),
+    ("engine:_walk", "node.inputs, node.output, node.parents = None, None, ()", "pass", None, lets_go),
+    ("engine:Node._fitted", "gx = gx.sum_to(parent.shape)", "pass", "arithmetic", first_order),
 ]  # fmt: skip
 
 SECOND = [
@@ -457,6 +452,37 @@ LOSSES = [
 ]  # fmt: skip
 
 
+KERNELS = [
+    # kernels' module and function, text, slip, which of the three goes wrong
+    ("reference", "geometry:ConvGeometry.taps", "t * d, t * d + (o - 1) * s + 1, s", "t * s, t * s + (o - 1) * d + 1, d", "conv_matches_naive"),
+    ("reference", "geometry:ConvGeometry.interior", "slice(low, low + n)", "slice(0, n)", "conv_matches_naive"),
+    ("reference", "kernels.reference:fold", "*geometry.interior]", "*geometry.interior][:, :, ::-1]", "conv_transpose_matches_naive"),
+    ("reference", "kernels.reference:fold", "+= cols", "= cols", "adjoint"),
+    ("reference", "kernels.reference:_filters", "w.reshape(groups, w.shape[0] // groups, ", "w.reshape(w.shape[0] // groups, groups, w.shape[1] * prod(geometry.kernel)).swapaxes(0, 1).reshape(groups, w.shape[0] // groups, ", "conv_matches_naive"),
+    ("reference", "kernels.reference:conv_weight", "w.sum(axis=0)", "w.mean(axis=0)", "adjoint"),
+    ("cpu", "kernels.cpu:_phases", "first + padding[0]", "first", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_phases", "gcd(stride, dilation)", "1", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_phases", "slice(met[-1], None, -step)", "slice(met[0], None, step)", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_gatherings", "part[...] = 0", "part[...] = 1", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_scatterings", "image[...] = 0", "pass", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_scatterings", "] += cols", "] = cols", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:_scatterings", "t * d + part.start * s,", "t * d + part.start,", "conv_transpose_matches_naive"),
+    ("cpu", "kernels.cpu:conv_weight", "np.add(total, each, out=total)", "each", "adjoint"),
+    ("cpu", "kernels.cpu:conv_weight", "sum(rest, first)", "first", "adjoint"),
+    ("cpu", "kernels.cpu:_is_dense", "geometry.groups == 1", "True", "conv_matches_naive"),
+    ("cpu", "kernels.cpu:_is_dense", "and not any(map(any, geometry.padding))", "", "conv_matches_naive"),
+    ("cpu", "kernels.patches:Walk._reach", "part.start * s - low", "part.start * s", "conv_matches_naive"),
+    ("cpu", "kernels.patches:Walk.patches", "image[...] = 0", "pass", "conv_matches_naive"),
+    ("cpu", "kernels.patches:Walk._taps", "self.dilation", "self.stride", "conv_matches_naive"),
+    ("cpu", "kernels.patches:Walk.weights", "swapaxes(2, 3)", "swapaxes(2, 3)[::-1, ::-1]", "adjoint"),
+    ("cpu", "kernels.patches:ShortWalk.patches", "image[...] = 0", "pass", "conv_matches_naive"),
+    ("cpu", "kernels.patches:ShortWalk.features", "line[:, :, some.shape[2] :] = 0", "pass", "adjoint"),
+    ("cpu", "kernels.patches:ShortWalk.write", "i :: self.together", "(i + 1) % 4 :: self.together", "conv_matches_naive"),
+    ("cpu", "kernels.patches:ShortWalk.weights", "_OF_TAPS.T", "_OF_TAPS.T[::-1]", "adjoint"),
+    ("cpu", "kernels.patches:walk_over", "groups == 1", "True", "conv_matches_naive"),
+    ("cpu", "kernels.patches:walk_over", "(ShortWalk.taps, 1, 1)", "(ShortWalk.taps, 1, dilation[0])", "conv_matches_naive"),
+]  # fmt: skip
+
 NOTICED = (AssertionError, GradcheckError, RuntimeError, ValueError, pytest.fail.Exception)
 
 
@@ -487,6 +513,29 @@ def test_only_the_second_order_shows(row, monkeypatch):
     first_order(case)
     with pytest.raises(GradcheckError):
         second_order(case)
+
+
+@pytest.mark.parametrize("row", KERNELS, ids=lambda row: f"{row[1]}-{row[3]}")
+def test_kernels_are_watched(row, monkeypatch):
+    module, target, old, new, checker = row
+    module = importlib.import_module(f"tinydeconv.kernels.{module}")
+
+    def check():
+        for size in (None, 5):
+            with monkeypatch.context() as smaller:
+                if size:
+                    test_kernels.cut_small(smaller, size)
+                for array in vars(threads._local).values():
+                    if isinstance(array, np.ndarray):
+                        array[...] = 63  # scratch memory is never to be zero by chance
+                for case in test_kernels.GRID.values():
+                    getattr(test_kernels, f"check_{checker}")(module, case)
+
+    monkeypatch.setattr(threads, "_number", 1)
+    check()
+    sabotage(monkeypatch, target, old, new)
+    with pytest.raises((*NOTICED, TypeError)):
+        check()
 
 
 @pytest.mark.parametrize("row", RESAMPLING, ids=lambda row: f"{row[0]}-{row[3]}")
