@@ -155,7 +155,7 @@ def triple(request, monkeypatch):
 
 def cut_small(monkeypatch, size):
     """Panels of so many positions, and fewer products for any number of channels."""
-    for limit in ("CACHE", "WIDE", "SUMMED", "NARROW"):
+    for limit in ("CACHE", "WIDE", "SUMMED", "NARROW", "JOB"):
         monkeypatch.setattr(cpu, limit, size)
     for limit in ("CHANNELS", "POSITIONS"):
         monkeypatch.setattr(patches, limit, 1)

@@ -22,7 +22,9 @@ of_conv = ConvGeometry.of_conv
 
 
 @pytest.fixture(autouse=True)
-def several_threads():
+def several_threads(monkeypatch):
+    """Also for work that would not be worth it."""
+    monkeypatch.setattr(cpu, "JOB", 2**12)
     before = td.get_num_threads()
     td.set_num_threads(3)
     yield

@@ -20,7 +20,8 @@ from .threads import run, scratch
 CACHE = 2**19  # numbers in the patches of a panel: 2 MB of float32
 WIDE = 256  # positions in a panel all the same: the product of a narrower one is slow
 SUMMED = 1024  # positions in a panel whose products are summed up, as adding costs a pass
-SHARES = 8  # jobs at least, for as many cores, as long as panels have
+JOB = 2**22  # multiplications for which it is worth to wake a thread, some 50 microseconds
+SHARES = 8  # jobs at least, for as many cores, if there is work for them and panels have
 NARROW = 64  # positions
 
 
@@ -77,10 +78,11 @@ def conv_weight(x, y, geometry):
         min(channels, filters), x.dtype,
     )  # fmt: skip
     taps, positions = prod(geometry.kernel), n * prod(geometry.small)
-    number = max(channels * taps // SUMMED, SHARES * SUMMED // positions)
+    shares = _shares(prod(shape) * positions)
+    number = max(channels * taps // SUMMED, shares * SUMMED // positions)
     blocks = _channel_blocks(channels, geometry, number)
-    shares = -(-SHARES // len(blocks))
-    panels = _panels(n, walk, blocks[0].stop * taps, SUMMED, shares)
+    shares = -(-shares // len(blocks))
+    panels = _panels(n, walk, blocks[0].stop * taps, shares, SUMMED)
     parts = cut(len(panels), -(-len(panels) // shares))
 
     def sum_of_panels(block, part):
@@ -114,9 +116,9 @@ def matmul(a, b):
     front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = np.empty((*front, a.shape[-2], b.shape[-1]), np.result_type(a, b))
     axis = int(np.argmax(y.shape)) - y.ndim
-    share = max(NARROW if axis >= -2 else 1, -(-y.shape[axis] // SHARES))
-    if y.size * a.shape[-1] < 2**19:  # not worth a thread
-        share = y.shape[axis]
+    share = -(-y.shape[axis] // _shares(y.size * a.shape[-1]))
+    if axis >= -2:
+        share = max(share, NARROW)
 
     def multiply(part):
         def mine(array, whole=None):
@@ -149,7 +151,8 @@ def _correlations(x, kernel, y, stride, dilation, low):
         np.matmul(filters, cols, out=features)
         walk.write(features, y[images, :, *box])
 
-    panels = _panels(len(x), walk, x.shape[1] * prod(walk.kernel))
+    shares = _shares(kernel.size * len(x) * prod(walk.small))
+    panels = _panels(len(x), walk, x.shape[1] * prod(walk.kernel), shares)
     return [partial(correlate, *panel) for panel in panels]
 
 
@@ -210,7 +213,7 @@ def _scatterings(y, w, x, geometry):
         x[images, block] = image[:, :, *geometry.interior].swapaxes(0, 1)
 
     blocks = _channel_blocks(x.shape[1], geometry, x.shape[1] * taps // SUMMED)
-    panels = _panels(len(y), walk, blocks[0].stop * taps)
+    panels = _panels(len(y), walk, blocks[0].stop * taps, _shares(w.size * y.size // filters))
     for images, of_these in groupby(panels, itemgetter(0)):
         boxes = [box for _, box in of_these]
         yield from (partial(scatter, images, boxes, block) for block in blocks)
@@ -219,13 +222,19 @@ def _scatterings(y, w, x, geometry):
 # ---------------------------------------------------------------- panels
 
 
-def _panels(n, walk, width, least=None, shares=None):
+def _shares(multiplications):
+    """How many jobs so much work is to be, at least."""
+    return max(1, min(SHARES, multiplications // JOB))
+
+
+def _panels(n, walk, width, shares, least=None):
     """The output positions in panels: [(images, box), ...], slices of the batch and of each axis.
 
-    width: numbers in the patch of a position; least: positions in a panel, if there are so many.
+    width: numbers in the patch of a position; shares: panels at least; least: positions in a panel,
+    if there are so many.
     """
     room = max(least or WIDE, CACHE // width) / walk.share
-    room = int(max(NARROW, min(room, n * prod(walk.small) // (shares or SHARES))))
+    room = int(max(NARROW, min(room, n * prod(walk.small) // shares)))
     cuts: list = []
     for size in reversed(walk.small):
         together = walk.together if len(cuts) == len(walk.small) - 1 else 1

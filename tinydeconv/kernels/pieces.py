@@ -32,8 +32,22 @@ def spread(formula, *arrays):
     """
     if not _are_large(arrays):
         return formula(*arrays)
+    y = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), arrays[0].dtype)
     program = _Program(formula, arrays)
-    return _filled(lambda parts, out: program.run(parts, out.shape, out), arrays, program.rooms)
+    _cut(program.run, len(program.owners), arrays, [y])
+    return y
+
+
+def fill(outs, formula, *arrays):
+    """Writes the arrays in the tuple formula(*arrays) over `outs`, which may be among the arrays
+    unless the formula reads these later on. All have one shape.
+    """
+    if _are_large((*outs, *arrays)):
+        program = _Program(formula, arrays, apart=True)
+        _cut(program.run, len(program.owners), arrays, outs)
+    else:
+        for out, z in zip(outs, formula(*arrays)):
+            out[...] = z
 
 
 def each(function, *arrays, whole=()):
@@ -42,22 +56,23 @@ def each(function, *arrays, whole=()):
     """
     if not _are_large(arrays):
         return function(*arrays)
-
-    def fill(parts, out):
-        out[...] = function(*parts)
-
-    return _filled(fill, arrays, 2, whole)
-
-
-def _filled(fill, arrays, rooms, whole=()):
-    """The array that fill(a piece of each array, a piece of it) fills."""
     y = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), arrays[-1].dtype)
-    if not whole and all(a.shape in (y.shape, ()) and a.flags.c_contiguous for a in arrays):
+
+    def call(parts, shape, outs):
+        outs[0][...] = function(*parts)
+
+    _cut(call, 3, arrays, [y], whole)
+    return y
+
+
+def _cut(call, rooms, arrays, outs, whole=()):
+    """call(pieces of the arrays, their shape, pieces of `outs` to be filled), for all of them."""
+    shape = outs[0].shape
+    if not whole and all(a.shape in (shape, ()) and a.flags.c_contiguous for a in arrays):
+        outs = [y.reshape(-1) for y in outs]
         arrays = [a.reshape(-1) if a.ndim else a for a in arrays]
     plan, arrays = _plan(arrays, rooms, whole)
-    out = y.reshape(plan.shape)
-    plan.run(lambda job: fill(job.parts(arrays), out[job.piece]))
-    return y
+    plan.run(lambda job: call(job.parts(arrays), job.shape, [y[job.piece] for y in outs]))
 
 
 def sums(formula, axes, *arrays):
@@ -70,7 +85,7 @@ def sums(formula, axes, *arrays):
     if not _are_large(arrays) or arrays[0].dtype not in (np.float32, np.float64):
         return [_sum(z, axes) for z in formula(*arrays)]
     program = _Program(formula, arrays)
-    plan, arrays = _plan(arrays, program.rooms, added=axes)
+    plan, arrays = _plan(arrays, len(program.owners), added=axes)
     totals = [np.empty(plan.totals) for _ in program.results]
 
     def work(job):
@@ -85,27 +100,31 @@ def sums(formula, axes, *arrays):
 
 
 class _Program:
-    """The operations of a formula, and for each the room that its result is written to: scratch
-    memory, or for the last one the output.
+    """The operations of a formula, and for each the room in memory that its result is written to.
+
+    owners: for each room which result of the formula ends up there, or None. With `apart`, a room
+        of a result is used for nothing else.
     """
 
-    def __init__(self, formula, arrays):
+    def __init__(self, formula, arrays, apart=False):
         self.dtype, self.inputs = arrays[0].dtype, len(arrays)
         self.values = [None] * self.inputs  # then, as they come, constants and results
-        self.steps, self.rooms = [], 0
+        self.steps, self.owners = [], []
         found = formula(*(_Place(self, i) for i in range(self.inputs)))
         self.results = [self.number(z) for z in (found if isinstance(found, tuple) else (found,))]
-        last = {n: i for i, (_, places, _) in enumerate(self.steps) for n in places}
+        last = {n: i for i, (_, operands, _) in enumerate(self.steps) for n in operands}
         rooms, free = {}, []
-        for i, (_, places, result) in enumerate(self.steps):
+        for i, (operation, operands, result) in enumerate(self.steps):
             # a result may overwrite what is not read any more
-            read = {n for n in places if last[n] == i and n not in self.results}
-            free += [rooms[n] for n in read if n in rooms]
-            if not free:
-                free.append(self.rooms)
-                self.rooms += 1
+            read = {n for n in operands if n in rooms and last[n] == i and n not in self.results}
+            free += [rooms[n] for n in read]
+            if not free or (apart and result in self.results):
+                free.append(len(self.owners))
+                self.owners.append(None)
             rooms[result] = free.pop()
-        self.steps = [(*step, rooms[step[-1]]) for step in self.steps]
+            if result in self.results:
+                self.owners[rooms[result]] = self.results.index(result)
+            self.steps[i] = operation, operands, result, rooms[result]
 
     def number(self, value):
         """The number of a value: of an input or a result, or of a new constant."""
@@ -114,15 +133,20 @@ class _Program:
         self.values.append(value)
         return len(self.values) - 1
 
-    def run(self, arrays, shape, out=None):
-        """The results for pieces of the inputs."""
+    def run(self, arrays, shape, outs=()):
+        """The results for pieces of the inputs, in `outs` or in scratch memory."""
         values = [*arrays, *self.values[self.inputs :]]
-        rooms = [scratch(f"piece {i}", shape, self.dtype) for i in range(self.rooms)]
-        if out is not None:
-            rooms[self.steps[-1][-1]] = out
-        for operation, places, result, room in self.steps:
-            values[result] = operation(*[values[n] for n in places], out=rooms[room])
-        return [values[n] for n in self.results]
+        rooms = [
+            outs[k] if outs and k is not None else scratch(f"piece {i}", shape, self.dtype)
+            for i, k in enumerate(self.owners)
+        ]
+        for operation, operands, result, room in self.steps:
+            values[result] = operation(*[values[n] for n in operands], out=rooms[room])
+        found = [values[n] for n in self.results]
+        for z, out in zip(found, outs):
+            if z is not out:  # but an input, for instance
+                out[...] = z
+        return found
 
 
 class _Place(np.lib.mixins.NDArrayOperatorsMixin):
@@ -132,9 +156,9 @@ class _Place(np.lib.mixins.NDArrayOperatorsMixin):
         self.program, self.number, self.dtype = program, number, program.dtype
 
     def __array_ufunc__(self, operation, method, *operands, **options):
-        places = [self.program.number(value) for value in operands]
+        numbers = [self.program.number(value) for value in operands]
         result = self.program.number(None)
-        self.program.steps.append((operation, places, result))
+        self.program.steps.append((operation, numbers, result))
         return _Place(self.program, result)
 
 
