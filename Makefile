@@ -2,7 +2,9 @@
 #               where it was stopped (to train anew, remove runs/denoise)
 # make test     the quick tests;  make test-slow  the others
 # make lint     ruff;  make types  mypy, and what the type stubs say
-# make pages    writes what is generated: the type stubs and docs/reference.md
+# make pages    writes what is generated: the type stubs, docs/reference.md, and the tables
+#               and plots of docs/performance.md
+# make benchmarks  times the library beside others, half an hour, and writes docs/performance.md
 # Each makes .venv on first use and again when pyproject.toml changes.
 
 PYTHON ?= python3
@@ -11,11 +13,12 @@ PYTEST_WORKERS ?= auto
 
 VENV := .venv
 TORCH_VENV := .venv-torch
+BENCH_VENV := .venv-bench
 PY := $(VENV)/bin/python
 DEMO := runs/denoise
 WARN := PYTHONWARNDEFAULTENCODING=1
 
-.PHONY: demo test test-slow notebooks parity lint types pages clean
+.PHONY: demo test test-slow notebooks parity lint types pages benchmarks clean
 
 demo: $(VENV)/.stamp
 	$(PY) -m tinydeconv train denoise --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
@@ -42,9 +45,22 @@ types: $(VENV)/.stamp
 pages: $(VENV)/.stamp
 	$(PY) tools/stubs.py
 	$(PY) tools/reference.py
+	$(PY) -m benchmarks report
+
+BENCH := $(BENCH_VENV)/bin/python -m benchmarks
+RECORDS := docs/performance
+
+benchmarks: $(BENCH_VENV)/.stamp
+	$(BENCH) kernels --against torch dezero mygrad --json $(RECORDS)/kernels.json
+	$(BENCH) steps --json $(RECORDS)/steps.json
+	$(BENCH) engine --against torch dezero mygrad --json $(RECORDS)/engine.json
+	$(BENCH) memory --json $(RECORDS)/memory.json
+	$(BENCH) scaling --rounds 3 --json $(RECORDS)/scaling.json
+	$(BENCH) report
 
 $(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint]"
 $(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
+$(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 
 %/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,5 +71,5 @@ $(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
 
 # Back to a fresh checkout; runs/ holds trained weights and stays.
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

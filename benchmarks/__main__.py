@@ -3,17 +3,19 @@
 import argparse
 import signal
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from . import harness, record, report
-from .libraries import NAMES, PEERS
+from .libraries import NAMES, PIP
 from .plots import draw
 from .tables import OURS, middle, ratio
 
-SUBJECTS = ["kernels", "steps", "engine", "memory", "scaling"]
-SHOWN = ["family", "name", "measure", "size"]  # of a case, while it runs
+SUBJECTS = {name: import_module(f"benchmarks.{name}") for name in [
+    "kernels", "steps", "engine", "memory", "scaling",
+]}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,81 +30,87 @@ def whole(text):
 
 
 def output(text):
-    path = Path(text)
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} to write {path} into")
-    return path
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent} for {text}")
+    return Path(text)
 
 
-def parser():
-    made = Parser(prog="python -m benchmarks", description=__doc__)
-    commands = made.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    for name in SUBJECTS:
-        command = commands.add_parser(name, help=import_module(f"benchmarks.{name}").HELP)
-        option = command.add_argument
-        option("--against", nargs="+", choices=PEERS, default=["torch"], metavar="LIBRARY",
-               help=f"any of {', '.join(PEERS)} (default: torch)")  # fmt: skip
+def command_line():
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    for name, page in SUBJECTS.items():
+        option = commands.add_parser(name, help=page.HELP, description=page.HELP).add_argument
+        option("--against", nargs="+", choices=PIP, default=["torch"], help="default: torch")
         option("--json", type=output, metavar="FILE", help="keep the raw samples")
         option("--plot", type=output, metavar="FILE", help="draw them")
-        option("--only", default="", metavar="TEXT", help="cases whose description holds the text")
-        option("--rounds", type=whole, default=9, metavar="N", help="turns of each (default: 9)")
-        option("--threads", type=whole, default=record.cores(), metavar="N",
-               help="of each library (default: one for each core)")  # fmt: skip
-    commands.add_parser("report", help="write docs/performance.md anew from docs/performance")
-    return made
+        option("--only", default="", metavar="TEXT", help="the cases that have TEXT in them")
+        option(
+            "--rounds",
+            type=whole,
+            default=9,
+            metavar="N",
+            help="turns of each library (default: 9)",
+        )
+        option(
+            "--threads", type=whole, default=record.cores(), metavar="N", help="default: all cores"
+        )
+    commands.add_parser("report", help="write the tables and plots in docs from docs/performance")
+    return parser
 
 
 def main(words=None):
-    command_line = parser()
-    chosen = command_line.parse_args(words)
+    parser = command_line()
+    chosen = parser.parse_args(words)
     if chosen.subject == "report":
         return report.write()
+    page = SUBJECTS[chosen.subject]
+    libraries = [OURS, *(peer for peer in dict.fromkeys(chosen.against) if takes_part(peer, page))]
     if not hasattr(signal, "SIGSTOP"):
-        command_line.error("the libraries take turns by SIGSTOP, which this system has not")
-    libraries = [OURS, *filter(is_there, dict.fromkeys(chosen.against))]
+        parser.error("libraries take turns by SIGSTOP, which only Linux and macOS have")
     if chosen.plot and not find_spec("matplotlib"):
-        command_line.error("--plot draws with matplotlib: python -m pip install matplotlib")
+        parser.error("--plot draws with matplotlib: python -m pip install matplotlib")
     if chosen.plot and libraries == [OURS] and chosen.subject != "scaling":
-        command_line.error("--plot draws ratios, and no other library is installed")
-    subject = import_module(f"benchmarks.{chosen.subject}")
-    cases = [{"subject": chosen.subject, **case} for case in subject.cases(libraries)]
-    cases = [case for case in cases if chosen.only.lower() in description(case).lower()]
+        parser.error("--plot draws ratios, and there is no other library")
+    cases = [{"subject": chosen.subject, **case} for case in page.cases(libraries)]
+    cases = [case for case in cases if chosen.only.lower() in str(case.values()).lower()]
     if not cases:
-        command_line.error(f"no case of {chosen.subject} holds the text {chosen.only!r}")
+        parser.error(f"no case of {chosen.subject} has {chosen.only!r} in it")
     measured = measure(cases, libraries, chosen.threads, chosen.rounds)
     if chosen.json:
         record.save(chosen.json, measured)
     if chosen.plot:
         draw(measured, chosen.plot)
-    print("\n\n".join(subject.tables(measured)))
+    print("\n\n".join(page.tables(measured)))
 
 
-def is_there(peer):
-    if find_spec(peer):
+def takes_part(peer, page):
+    if peer not in page.PEERS:
+        say(f"{NAMES[peer]} takes no part: it has nothing of the kind")
+    elif not find_spec(peer):
+        say(f"{NAMES[peer]} takes no part: to install it, python -m pip install {PIP[peer]}")
+    else:
         return True
-    missing = f"{NAMES[peer]} is not installed and takes no part"
-    print(f"{missing}; to get it: python -m pip install {PEERS[peer]}", file=sys.stderr)
     return False
 
 
-def description(case):
-    return " ".join(map(str, case.values()))
+def say(*words, **options):
+    """On stderr, for stdout has the tables."""
+    print(*words, file=sys.stderr, flush=True, **options)
 
 
 def measure(cases, libraries, threads, rounds):
-    """The record of all cases; says on stderr how it goes."""
-    free, err = record.available_memory(), sys.stderr
+    """The record of all cases; tells how it goes."""
+    free, start, before = record.available_memory(), time.monotonic(), record.spent()
     with harness.workers(libraries, threads) as started:
         said = {library: worker.ask("hello") for library, worker in started.items()}
         measured = record.new(cases[0]["subject"], threads, rounds, said)
         for number, case in enumerate(cases, 1):
-            print(
-                f"{number}/{len(cases)}", *(case.get(key, "") for key in SHOWN), end=" ", file=err
-            )
-            err.flush()
-            need = 3 * len(libraries) * case.get("bytes", 0)  # all hold it, and some hold copies
-            if need > free:
-                print(f"left out: needs {need / 1e9:.1f} GB, {free / 1e9:.1f} are free", file=err)
+            names = [str(case[key]) for key in ("name", "size", "measure") if key in case]
+            say(f"{number}/{len(cases)} {' '.join(names)}: ", end="")
+            # Some libraries hold copies of what they compute with; DeZero and MyGrad unfold it all.
+            copies = sum(25 if library in ("dezero", "mygrad") else 3 for library in libraries)
+            if (need := copies * case.get("bytes", 0)) > free:
+                say(f"left out, for it needs {need / 1e9:.1f} GB and {free / 1e9:.1f} are free")
                 continue
             if case["subject"] == "memory":
                 samples = harness.peaks(libraries, threads, case, rounds)
@@ -110,7 +118,11 @@ def measure(cases, libraries, threads, rounds):
                 samples = harness.times(started, case, rounds)
             result = case | {"samples": samples}
             measured["results"].append(result)
-            print(*(outcome(result, library) for library in samples), sep=", ", file=err)
+            say(*(outcome(result, library) for library in samples), sep=", ")
+    all_, ours = (after - was for after, was in zip(record.spent(), before))
+    measured["others"] = (all_ - ours) / (time.monotonic() - start)
+    if measured["others"] > 0.05:
+        say(f"The figures mean little: others kept {measured['others']:.2f} cores busy meanwhile.")
     return measured
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from .tables import compare
 
 HELP = "forward and backward through a chain of small operations"
+PEERS = ["torch", "dezero", "mygrad"]
 LINKS = 10
 OPERATIONS = 5 * LINKS + 1
 

@@ -21,10 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 
 
-class Unsupported(Exception):
-    """The library has no such operation."""
-
-
 class Worker:
     """A process that holds one library and runs its cases; stopped except while it is asked."""
 
@@ -56,9 +52,8 @@ class Worker:
             code = self.process.wait()
             raise RuntimeError(f"the process of {self.library} ended by itself, exit code {code}")
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until it stands still
         answer = json.loads(line)
-        if "unsupported" in answer:
-            raise Unsupported(answer["unsupported"])
         if "error" in answer:
             raise RuntimeError(f"{self.library}: {answer['error']}")
         return answer
@@ -84,39 +79,32 @@ def workers(libraries, threads, environment=KEEP_MEMORY):
 
 
 def rounds_of(libraries, rounds):
-    """The libraries in each round's order: the next one goes first each time."""
+    """The libraries in the order of each round: another one goes first each time."""
     for number in range(rounds):
         first = number % len(libraries)
         yield libraries[first:] + libraries[:first]
 
 
 def times(started, case, rounds):
-    """Seconds of a call in each round, {library: [seconds, ...]}; only of libraries that can."""
-    able = []
-    for library, worker in started.items():
-        try:
-            worker.ask("prepare", case=case)
-            able.append(library)
-        except Unsupported:
-            continue
-    samples = {library: [] for library in able}
-    for order in rounds_of(able, rounds):
+    """Seconds of a call in each round, {library: [seconds, ...]}."""
+    libraries = case.get("libraries", list(started))  # those that have such a case
+    for library in libraries:
+        started[library].ask("prepare", case=case)
+    samples = {library: [] for library in libraries}
+    for order in rounds_of(libraries, rounds):
         for library in order:
             samples[library].append(started[library].ask("turn")["seconds"])
     return samples
 
 
 def peaks(libraries, threads, case, rounds):
-    """Bytes in each round, {library: [bytes, ...]}: each time by a fresh process, with malloc as it
-    is, since what a process kept would count.
+    """Bytes in each round, {library: [bytes, ...]}: each time of a fresh process, with malloc as it
+    is, since what a process keeps would count.
     """
     samples = {library: [] for library in libraries}
     for order in rounds_of(libraries, rounds):
         for library in order:
             with workers([library], threads, environment={}) as started:
-                try:
-                    started[library].ask("prepare", case=case)
-                    samples[library].append(started[library].ask("peak")["bytes"])
-                except Unsupported:
-                    samples.pop(library, None)
+                started[library].ask("prepare", case=case)
+                samples[library].append(started[library].ask("peak")["bytes"])
     return samples

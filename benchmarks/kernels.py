@@ -1,18 +1,20 @@
 """Forward, input gradient and weight gradient of convolutions as networks have them."""
 
+from itertools import product
 from statistics import median
 
 import numpy as np
 
 from .arithmetic import geometric_mean, ratios
-from .harness import Unsupported
 from .libraries import NAMES
 from .tables import OURS, markdown, middle, peers, ratio, shared
 
 HELP = "convolutions of known networks: forward, input gradient, weight gradient"
+PEERS = ["torch", "dezero", "mygrad"]
 
 # (family, name, shape of x, shape of the weight, options); the name says what is transposed.
 HALVE, SAME = {"stride": 2, "padding": 1}, {"padding": 1}
+DEPTHWISE = {"padding": 1, "groups": 128}
 SHAPES = [
     # Radford et al. 2016, at 64x64 with 64 features, batches of 32
     ("DCGAN", "DCGAN generator 1, transposed", (32, 100, 1, 1), (100, 512, 4, 4), {}),
@@ -58,13 +60,7 @@ SHAPES = [
     # He et al. 2016; Howard et al. 2017
     ("1x1 and depthwise", "ResNet 1x1", (8, 256, 28, 28), (64, 256, 1, 1), {}),
     ("1x1 and depthwise", "MobileNet 1x1", (8, 128, 56, 56), (128, 128, 1, 1), {}),
-    (
-        "1x1 and depthwise",
-        "MobileNet depthwise",
-        (8, 128, 56, 56),
-        (128, 1, 3, 3),
-        SAME | {"groups": 128},
-    ),
+    ("1x1 and depthwise", "MobileNet depthwise", (8, 128, 56, 56), (128, 1, 3, 3), DEPTHWISE),
 ]
 MEASURES = {  # whether x and the weight want their gradients
     "forward": (False, False),
@@ -75,14 +71,25 @@ MEASURES = {  # whether x and the weight want their gradients
 
 
 def cases(libraries):
-    """Both gradients at once are for DeZero and MyGrad, where every input has its gradient."""
-    separate = set(libraries) <= {"tinydeconv", "torch"}
-    return [
-        {"family": family, "name": name, "x": x, "w": w, "options": options, "measure": measure}
-        for family, name, x, w, options in SHAPES
-        for measure in MEASURES
-        if measure != "both gradients" or not separate
-    ]
+    found = []
+    for (family, name, x, w, options), measure in product(SHAPES, MEASURES):
+        case = {"family": family, "name": name, "x": x, "w": w, "options": options}
+        case |= {"transposed": name.endswith("transposed"), "measure": measure}
+        able = [library for library in libraries if can(library, case)]
+        if measure != "both gradients" or set(able) & {"dezero", "mygrad"}:
+            found.append(case | {"libraries": able})
+    return found
+
+
+def can(library, case):
+    """DeZero and MyGrad give both gradients together, and have not every kind of convolution."""
+    if library in (OURS, "torch"):
+        return True
+    if case["measure"] in ("input gradient", "weight gradient") or "groups" in case["options"]:
+        return False
+    if library == "mygrad":
+        return not case["transposed"]
+    return len(case["x"]) == 4 and "dilation" not in case["options"]
 
 
 def build(library, case):
@@ -92,14 +99,11 @@ def build(library, case):
         return random.standard_normal(shape, np.float32)
 
     wanted = MEASURES[case["measure"]]
-    if sum(wanted) == 1 and library.name not in ("tinydeconv", "torch"):
-        raise Unsupported(f"{library.name} is timed on both gradients")
     x = library.tensor(normal(case["x"]), wanted[0])
     w = library.tensor(normal(case["w"]), wanted[1])
-    transposed = case["name"].endswith(", transposed")
 
     def forward(_=None):
-        return library.convolve(x, w, transposed=transposed, **case["options"])
+        return library.convolve(x, w, transposed=case["transposed"], **case["options"])
 
     if not any(wanted):
         return lambda: None, forward
@@ -113,9 +117,11 @@ def build(library, case):
 
 
 def tables(record):
-    return [
-        table for peer in peers(record) for table in (families(record, peer), each(record, peer))
-    ]
+    """For each peer the families; for PyTorch all cases too."""
+    found = []
+    for peer in peers(record):
+        found += [families(record, peer), *([each(record, peer)] if peer == "torch" else [])]
+    return found
 
 
 def families(record, peer):

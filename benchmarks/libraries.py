@@ -5,12 +5,10 @@ from importlib import import_module
 
 import numpy as np
 
-from .harness import Unsupported
-
 NAMES = {
     "tinydeconv": "tinydeconv", "torch": "PyTorch", "dezero": "DeZero", "mygrad": "MyGrad",
 }  # fmt: skip
-PEERS = {"torch": "torch==2.13.0", "dezero": "dezero", "mygrad": "mygrad"}  # pip's words
+PIP = {"torch": "torch==2.13.0", "dezero": "dezero", "mygrad": "mygrad"}  # what it calls them
 
 
 def open_library(name):
@@ -62,9 +60,7 @@ class DeZero(TorchLike):
     def tensor(self, array, requires_grad=False):
         return self.lib.Variable(array)  # each wants its gradient
 
-    def convolve(self, x, w, *, transposed, stride=1, padding=0, **others):
-        if w.ndim != 4 or others:
-            raise Unsupported("DeZero convolves in 2-d, without groups and dilation")
+    def convolve(self, x, w, *, transposed, stride=1, padding=0):
         function = self.ops.deconv2d if transposed else self.ops.conv2d
         return function(x, w, stride=stride, pad=padding)
 
@@ -86,10 +82,8 @@ class MyGrad(TorchLike):
     def tensor(self, array, requires_grad=False):
         return self.lib.tensor(array, constant=not requires_grad)
 
-    def convolve(self, x, w, *, transposed, groups=1, stride=1, padding=0, dilation=1):
-        if transposed or groups > 1:
-            raise Unsupported("MyGrad has no transposed convolution and no groups")
-        return self.conv_nd(x, w, stride=stride, padding=padding, dilation=dilation)
+    def convolve(self, x, w, *, transposed, stride=1, **options):
+        return self.conv_nd(x, w, stride=stride, **options)
 
     def clear(self, *tensors):
         for tensor in tensors:

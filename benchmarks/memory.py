@@ -7,6 +7,7 @@ from . import steps
 from .tables import compare
 
 HELP = "peak memory of a DCGAN step"
+PEERS = steps.PEERS
 
 
 def cases(libraries):

@@ -47,13 +47,14 @@ def dots(figure, points):
     """Ratios with their intervals: a row for each name, a colour for each series."""
     names = list(dict.fromkeys(name for _, name, *_ in points))
     panels = list(dict.fromkeys(panel for panel, *_ in points))
+    series = list(dict.fromkeys(label for _, _, label, *_ in points))
     figure.set_size_inches(3 + 4 * len(panels), 1.6 + 0.3 * len(names))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, title in zip(axes, panels):
         shown = [point[1:] for point in points if point[0] == title]
-        series = list(dict.fromkeys(label for _, label, *_ in shown))
-        for number, (label, colour) in enumerate(zip(series, COLOURS)):
-            offset = 0.2 * (number - (len(series) - 1) / 2)
+        labels = [label for label in series if label in {p[1] for p in shown}]
+        for number, label in enumerate(labels):
+            colour, offset = COLOURS[series.index(label)], 0.2 * (number - (len(labels) - 1) / 2)
             rows = [(names.index(p[0]) + offset, *p[2:]) for p in shown if p[1] == label]
             heights, low, middle, high = zip(*rows)
             panel.hlines(heights, low, high, color=colour, linewidth=1)

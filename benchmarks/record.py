@@ -34,7 +34,7 @@ def git(*arguments):
     """What git says of the checkout, or None where there is no git or no checkout."""
     command = ["git", "-C", str(ROOT), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, encoding="utf-8").strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -70,6 +70,17 @@ def available_memory():
         return int(line.split()[1]) * 1024
     except OSError:
         return machine()["memory"]
+
+
+def spent():
+    """Seconds of all cores: (spent by whatever runs, of that by us and those we waited for)."""
+    ours = sum(os.times()[:4])
+    try:
+        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
+    except OSError:  # not on macOS: as if nobody else were there
+        return ours, ours
+    user, nice, system, idle, waiting, *rest = map(int, line.split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK"), ours
 
 
 def write(path, text):

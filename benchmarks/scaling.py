@@ -12,6 +12,7 @@ from .libraries import NAMES
 from .tables import markdown, middle
 
 HELP = "time of a convolution against batch, channels and image size, up to 2 GB"
+PEERS = ["torch", "dezero", "mygrad"]
 
 # axis: (N, C, S) with the axis's own size multiplied in, sizes, predicted slope
 AXES = {

@@ -1,9 +1,9 @@
 """Whole training steps: zero_grad, forward, backward, Adam. One source for both libraries."""
 
-from .harness import Unsupported
 from .tables import compare
 
 HELP = "training steps of a DCGAN, a DnCNN and a small convolutional VAE, with Adam"
+PEERS = ["torch"]
 BATCH = 32
 
 
@@ -107,8 +107,6 @@ def cases(libraries):
 
 
 def build(library, case):
-    if library.name not in ("tinydeconv", "torch"):
-        raise Unsupported(f"{library.name} has not PyTorch's layers")
     library.lib.manual_seed(0)
     make = MODELS[case["name"]]
     step = make(library.lib, library.nn, library.functional, library.optim)

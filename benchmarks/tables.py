@@ -38,12 +38,9 @@ def shared(record, peer):
     """The results to compare with the peer. Both gradients at once are timed for those that cannot
     tell them apart; beside PyTorch's gradients one by one they would count twice.
     """
-    left_out = "both gradients" if peer == "torch" else None
-    return [
-        result
-        for result in record["results"]
-        if peer in result["samples"] and result.get("measure") != left_out
-    ]
+    twice = {"torch": "both gradients"}.get(peer, "")
+    having = [result for result in record["results"] if peer in result["samples"]]
+    return [result for result in having if result.get("measure") != twice]
 
 
 def compare(record, unit, scale):

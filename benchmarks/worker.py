@@ -16,7 +16,6 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-from .harness import Unsupported
 from .libraries import open_library
 
 TURN = 0.03  # seconds; in a shorter turn the waking up would count
@@ -89,8 +88,6 @@ def main():
         try:
             bench = bench or Bench(sys.argv[1])
             answer = getattr(bench, question.pop("command"))(**question)
-        except Unsupported as reason:
-            answer = {"unsupported": str(reason)}
         except Exception as error:
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}

@@ -18,6 +18,7 @@ from tinydeconv import models, train
 from tinydeconv.cli import main
 from tinydeconv.ops import maths
 from tinydeconv.recipes import denoise as recipe
+from tinydeconv.recipes import learned
 from tinydeconv.recipes.denoise import Settings
 
 TINY = Settings(steps=3, channels=(2, 3, 4), batch_size=1, crop=8, epoch=2)
@@ -57,8 +58,10 @@ def test_help_names_the_commands_and_is_quick():
 
 def test_the_help_of_train_tells_the_defaults(capsys):
     assert exit_code("train", "denoise", "--help") == 0
-    told = capsys.readouterr().out
-    assert f"(default: {Settings().steps})" in told and f"(default: {Settings().seed})" in told
+    told = " ".join(capsys.readouterr().out.split())
+    steps = f"(default: {recipe.DEMO.steps}, with --full {recipe.FULL.steps})"
+    assert steps in told and f"(default: {recipe.DEMO.seed})" in told
+    assert recipe.FULL.seed == recipe.DEMO.seed
 
 
 def test_version(capsys):
@@ -143,7 +146,7 @@ def test_the_command_it_tells_goes_on_to_the_end(tmp_path):
 
 
 def test_a_finished_training_is_measured_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipe, "Settings", lambda **given: TINY)
+    monkeypatch.setattr(recipe, "DEMO", TINY)
     monkeypatch.setattr(recipe, "METHODS", {})
     assert exit_code("train", "denoise", "--out", tmp_path) == 0
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -183,8 +186,8 @@ def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipe, "Settings", lambda **given: TINY)
-    monkeypatch.setattr(recipe, "_results", interrupted)
+    monkeypatch.setattr(recipe, "DEMO", TINY)
+    monkeypatch.setattr(recipe, "_measurements", interrupted)
     assert exit_code("train", "denoise", "--out", tmp_path) == 130
     assert "go on with" in capsys.readouterr().err.splitlines()[-1]
 
@@ -192,8 +195,8 @@ def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch
 def test_a_training_that_diverges_says_so_in_one_line(tmp_path, monkeypatch, capsys):
     whole = recipe._loss
 
-    def loss(model, noisy, clean):
-        return whole(model, noisy, clean) * float("nan")
+    def loss(model, *batch):
+        return whole(model, *batch) * float("nan")
 
     monkeypatch.setattr(recipe, "_loss", loss)
     assert exit_code("train", "denoise", "--out", tmp_path, "--steps", 7) == 1
@@ -223,6 +226,9 @@ def files(tmp_path_factory):
     td.save(model.state_dict(), folder / "nameless.safetensors")
     wrong = {"name": "Denoiser", "channels": [2, 3, 5]}
     td.save(model.state_dict(), folder / "wrong.safetensors", {models.KEY: json.dumps(wrong)})
+    grey = {**model.state_dict(), "first.weight": model.first.weight[:, :1].detach()}
+    told = {models.KEY: json.dumps({"name": "Denoiser", "channels": [2, 3, 4]})}
+    td.save(grey, folder / "blind", told)
     model.last.bias.data = model.last.bias.data * np.float32("nan")
     models.save(model, folder / "nan.safetensors")
 
@@ -327,8 +333,8 @@ def spoiled_checkpoint(source, folder, spoil):
     td.save(tensors, training.path, {train.KEY: json.dumps(told)})
 
 
-def denoise(photo="photo.png", weights="w.safetensors", out="clean.png"):
-    return f"denoise {photo} --weights {weights} --out {out}"
+def denoise(photo="photo.png", weights="w.safetensors", out="clean.png", sigma=25):
+    return f"denoise {photo} --weights {weights} --out {out} --sigma {sigma}"
 
 
 BAD = {
@@ -338,7 +344,7 @@ BAD = {
     "no recipe": ("train", ["RECIPE"]),
     "unknown recipe": ("train paint", ["'paint'", "denoise"]),
     "unknown option": ("train denoise --epochs 3", ["--epochs"]),
-    "no photo": ("denoise", ["PHOTO", "--weights", "--out"]),
+    "no photo": ("denoise", ["PHOTO"]),
     "photo is missing": (denoise(photo="no.png"), ["no.png", "image"]),
     "photo is a folder": (denoise(photo="sub"), ["sub", "folder"]),
     "photo is text": (denoise(photo="text.png"), ["text.png"]),
@@ -356,6 +362,13 @@ BAD = {
     ),
     "weights do not fit": (denoise(weights="wrong.safetensors"), ["fit", "Denoiser", "5", "4"]),
     "weights are NaN": (denoise(weights="nan.safetensors"), ["finite", "4096"]),
+    "weights of one input": (denoise(weights="blind"), ["blind", "first.weight", "(2, 1, 3, 3)"]),
+    "negative sigma": (denoise(sigma=-1), ["--sigma", "0 to 255", "'-1'"]),
+    "sigma in words": (denoise(sigma="much"), ["--sigma", "'much'"]),
+    "sigma is NaN": (denoise(sigma="nan"), ["--sigma", "'nan'"]),
+    "sigma is too much": (denoise(sigma=256), ["--sigma", "'256'"]),
+    "out is the photo": (denoise(out="photo.png"), ["photo.png", "another file"]),
+    "out is the photo in other words": (denoise(out="sub/../photo.png"), ["another file"]),
     "out is no image": (denoise(out="clean.xyz"), ["clean.xyz", ".png"]),
     "out in a missing folder": (denoise(out="no/clean.png"), ["no", "does not exist"]),
     "out below a file": (denoise(out="photo.png/clean.png"), ["photo.png"]),
@@ -386,6 +399,7 @@ BAD = {
         ["run has a training after 0 of 3 steps", "--resume", "--out"],
     ),
     "what is there cannot be read": ("train denoise --out cut", ["cut/checkpoint.safetensors"]),
+    "resume with another size": ("train denoise --out run --resume --full", ["--resume", "size"]),
     "resume with new steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
     "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
     "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
@@ -428,7 +442,7 @@ def test_a_bug_keeps_its_traceback(files, tmp_path, monkeypatch):
     def bug(*_):
         raise ValueError("operands could not be broadcast")
 
-    monkeypatch.setattr(recipe, "denoise", bug)
+    monkeypatch.setattr(learned, "denoise", bug)
     monkeypatch.setattr(recipe, "train", bug)
     monkeypatch.chdir(files)
     for line in (denoise(out=tmp_path / "x.png"), f"train denoise --out {tmp_path}"):

@@ -1,12 +1,15 @@
 """The denoiser: its network, its training from photographs, and what it makes of a picture."""
 
 import hashlib
+import itertools
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,12 @@ from refusals import refused
 
 import tinydeconv as td
 from tinydeconv import models, nn
-from tinydeconv.cli import main
-from tinydeconv.data import HELD_OUT
+from tinydeconv.data import HELD_OUT, SIGMA
 from tinydeconv.gradcheck import gradcheck
 from tinydeconv.models import Denoiser
 from tinydeconv.recipes import denoise as recipe
-from tinydeconv.recipes.denoise import MARGIN, TILE, Settings, denoise
+from tinydeconv.recipes.denoise import Settings
+from tinydeconv.serialize import load_json
 
 rng = np.random.default_rng(0)
 
@@ -42,18 +45,30 @@ def draw(*shape):
 
 
 def test_the_size_of_the_network():
-    assert sum(p.numel() for p in Denoiser().parameters()) == 70353
+    assert sum(p.numel() for p in Denoiser().parameters()) == 70497
+    full = Denoiser(recipe.FULL.channels)
+    assert 4 * sum(p.numel() for p in full.parameters()) < 1_000_000
 
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 6), (7, 9), (33, 18), (6, 31)])
 def test_every_size_comes_back(size):
     x = td.tensor(draw(2, 1, *size))
-    assert trained()(x).shape == x.shape
+    assert trained()(x, td.tensor([0.1, 0.2])).shape == x.shape
 
 
 def test_it_starts_as_the_identity():
     x = td.tensor(draw(1, 1, 8, 8))
-    assert np.array_equal(Denoiser()(x).detach(), x)
+    assert np.array_equal(Denoiser()(x, td.tensor([0.1])).detach(), x)
+
+
+def test_each_image_has_its_own_noise_level():
+    model, x, levels = trained(), td.tensor(draw(3, 1, 8, 8)), (0.02, 0.1, 0.3)
+    together = model(x, td.tensor(levels)).detach().numpy()
+    for i, level in enumerate(levels):
+        alone = model(x[i : i + 1], td.tensor([level])).detach().numpy()
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-6)
+    same = model(x, td.tensor([0.1] * 3)).detach().numpy()
+    assert [np.allclose(a, b, atol=1e-4) for a, b in zip(together, same)] == [False, True, False]
 
 
 def test_the_first_weights_keep_the_scale_of_what_flows():
@@ -67,81 +82,29 @@ def test_the_first_weights_keep_the_scale_of_what_flows():
 
 
 def test_the_gradients_of_the_network():
-    model = trained((2, 3, 4)).double()
-    x = td.tensor(rng.random((1, 1, 6, 5)), requires_grad=True)
-    assert gradcheck(model, x, directions=5)
+    model = trained((4, 4, 4)).double()
+    for parameter in model.parameters():  # biases of 0 would stand at the kinks of the ReLU
+        nn.init.normal_(parameter, 0, 0.3)
+    x, level = (td.tensor(rng.random(shape), requires_grad=True) for shape in [(1, 1, 6, 5), (1,)])
+    assert gradcheck(model, [x, level], directions=5)
 
 
-def test_the_margin_is_wider_than_the_network_looks():
-    model = trained((2, 3, 4)).double()
-    x = td.tensor(rng.random((1, 1, 64, 64)), requires_grad=True)
-    for i in range(30, 34):  # all positions relative to the coarsest grid
-        (g,) = td.grad(model(x)[0, 0, i, i], x)
+@pytest.mark.parametrize("channels", [(2, 3), (2, 3, 4), (2, 3, 4, 5)])
+def test_the_margin_is_just_wider_than_the_network_looks(channels):
+    model, level = trained(channels).double(), td.tensor([0.1]).double()
+    side = 4 * model.margin
+    x, reach = td.tensor(rng.random((1, 1, side, side)), requires_grad=True), 0
+    for i in range(side // 2, side // 2 + 2 ** (len(channels) - 1)):  # every place on the coarsest
+        (g,) = td.grad(model(x, level)[0, 0, i, i], x)
         rows, columns = np.nonzero(g.numpy()[0, 0])
-        reach = max(abs(rows - i).max(), abs(columns - i).max())
-        assert 10 < reach <= MARGIN
+        reach = max(reach, abs(rows - i).max(), abs(columns - i).max())
+    assert reach == model.margin - 1
 
 
 @pytest.mark.parametrize("channels", [(), (4,)])
 def test_it_needs_two_resolutions(channels):
     with refused(ValueError, "two", channels):
         Denoiser(channels)
-
-
-# ---------------------------------------------------------------- denoising an image
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (5, 40, 3), (33, 18), (TILE + 3, TILE + 1)])
-def test_any_size_and_colour(shape):
-    image = draw(*shape)
-    before = image.copy()
-    clean = denoise(trained(), image)
-    assert clean.shape == shape and clean.dtype == np.float32
-    assert clean.min() >= 0 and clean.max() <= 1
-    assert np.array_equal(image, before)
-
-
-def test_tiles_leave_no_seams():
-    model, image = trained(), draw(2 * TILE + 7, TILE + 30)
-    padded = np.pad(image, MARGIN, mode="symmetric")
-    whole = model(td.tensor(padded[None, None])).detach().numpy()[0, 0]
-    whole = np.clip(whole[MARGIN:-MARGIN, MARGIN:-MARGIN], 0, 1)
-    np.testing.assert_allclose(denoise(model, image), whole, atol=1e-6)
-
-
-def test_each_channel_by_itself():
-    model, image = trained(), draw(20, 30, 3)
-    clean = denoise(model, image)
-    for c in range(3):
-        np.testing.assert_allclose(clean[..., c], denoise(model, image[..., c]), atol=1e-6)
-
-
-KINDS = {
-    "grey": ("L", (24, 31)),
-    "colour": ("RGB", (24, 31, 3)),
-    "colour of odd size": ("RGB", (7, 5, 3)),
-    "16 bits": ("I;16", (24, 31)),
-    "one pixel": ("L", (1, 1)),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_command(kind, tmp_path):
-    mode, shape = KINDS[kind]
-    pixels = rng.integers(0, 65536 if mode == "I;16" else 256, shape)
-    image = Image.fromarray(pixels.astype(np.uint16 if mode == "I;16" else np.uint8))
-    assert image.mode == mode
-    photo, weights, out = (tmp_path / name for name in ("photo.png", "w.safetensors", "clean.png"))
-    image.save(photo)
-    model = trained((4, 6, 8))  # not the default: the file says which it is
-    models.save(model, weights)
-    assert main(["denoise", str(photo), "--weights", str(weights), "--out", str(out)]) == 0
-    white = 65535 if mode == "I;16" else 255
-    expected = denoise(model, (pixels / white).astype(np.float32))
-    assert kind == "one pixel" or not np.allclose(expected, pixels / white, atol=0.05)
-    found = np.asarray(Image.open(out))
-    assert found.shape == shape and found.dtype == np.uint8
-    np.testing.assert_allclose(found / 255, expected, atol=0.51 / 255)
 
 
 # ---------------------------------------------------------------- weights files
@@ -151,8 +114,8 @@ def test_a_model_comes_back_from_its_file(tmp_path):
     model, path = trained((4, 6, 8, 10)), tmp_path / "w.safetensors"
     models.save(model, path)
     again = models.load(path)
-    x = td.tensor(draw(1, 1, 16, 16))
-    assert np.array_equal(again(x).detach(), model(x).detach())
+    x, level = td.tensor(draw(1, 1, 16, 16)), td.tensor([0.1])
+    assert np.array_equal(again(x, level).detach(), model(x, level).detach())
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
@@ -222,60 +185,136 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_weights(tmp_path):
 def test_the_seed_decides_weights_and_crops(tmp_path):
     def first(seed):
         training = recipe.start(tmp_path, Settings(seed=seed))
-        (noisy, clean), *_ = training.loader.batches(0, 499)
-        return training.model.first.weight.data, noisy, clean
+        (batch, *_) = training.loader.batches(0, 499)
+        return training.model.first.weight.data, *batch
 
     for a, b, c in zip(first(0), first(0), first(1), strict=True):
         assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
-def test_thirty_steps_lower_the_loss(tmp_path):
-    training = recipe.start(tmp_path, Settings(steps=30))
+def test_noise_of_every_strength_is_learned_from(tmp_path):
+    training = recipe.start(tmp_path, Settings())
+    drawn = []
+    for noisy, clean, sigma in itertools.islice(training.loader.batches(0), 50):
+        drawn += list(255 * sigma)
+        np.testing.assert_allclose(np.std(noisy - clean, axis=(1, 2, 3)), sigma, rtol=0.1)
+    assert min(drawn) < 2 and max(drawn) > 53 and np.mean(drawn) == pytest.approx(27.5, abs=3)
+
+
+def test_the_loss_by_hand():
+    noisy, clean, sigma = draw(2, 1, 3, 3), draw(2, 1, 3, 3), np.float32([0.1, 0.2])
+    error = np.mean((noisy - clean) ** 2, axis=(1, 2, 3))
+    expected = (error[0] / (0.1 + 5 / 255) + error[1] / (0.2 + 5 / 255)) / 2
+    loss = recipe._loss(lambda image, level: image, noisy, clean, sigma)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_sixty_steps_lower_the_loss(tmp_path):
+    training = recipe.start(tmp_path, Settings(steps=60))
     training.run()
-    assert np.mean(training.losses[-5:]) < 0.6 * np.mean(training.losses[:5])
+    assert np.mean(training.losses[-5:]) < 0.5 * np.mean(training.losses[:5])
 
 
-def test_what_a_training_leaves_behind(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipe, "METHODS", {"bilateral": lambda noisy: np.clip(noisy, 0, 1)})
+def test_what_a_training_leaves_behind(tmp_path, monkeypatch):
+    rival = {"bilateral": lambda noisy, sigma: np.clip(noisy, 0, 1) + sigma}
+    monkeypatch.setattr(recipe, "METHODS", rival)
     training = recipe.start(tmp_path / "new" / "run", TINY)
     table = recipe.train(training)
     folder = tmp_path / "new" / "run"
-    names = ["checkpoint.safetensors", "denoise.png", "first.png", "loss.png", "results.json"]
-    names += ["table.txt", "weights.safetensors"]
+    names = ["checkpoint.safetensors", "denoise.png", "first.png", "log.csv", "loss.png"]
+    names += ["results.json", "table.txt", "weights.safetensors"]
     assert sorted(p.name for p in folder.iterdir()) == names
     for name in ("denoise.png", "first.png", "loss.png"):
         assert min(Image.open(folder / name).size) >= 400
     assert table == (folder / "table.txt").read_text(encoding="utf-8")
 
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    assert results["noise_seed"] == 0 and results["sigma"] == 25 / 255
-    assert Settings(**results["training"]) == Settings(**json.loads(json.dumps(vars(TINY))))
+    assert results["noise_seed"] == 0
+    assert Settings(**results["training"]) == TINY
     model = models.load(folder / "weights.safetensors")
+    noise = {"camera": [24.81, 20.60, 15.21], "astronaut": [25.07, 20.76, 15.21]}  # scikit-image's
     for name in HELD_OUT:
-        measured = results["photographs"][name]
-        assert list(measured) == ["noisy", "bilateral", "network"]
-        noise = {"camera": 20.60, "astronaut": 20.76}[name]  # measured with scikit-image
-        assert measured["noisy"]["psnr"] == pytest.approx(noise, abs=0.01)
-        assert f"{measured['network']['psnr']:.2f} ({measured['network']['ssim']:.3f})" in table
-        clean = recipe.photograph(name)
-        noisy = recipe.add_noise(clean, 25 / 255, np.random.default_rng(0))
-        error = np.mean((denoise(model, noisy).astype(float) - clean) ** 2)
-        assert measured["network"]["psnr"] == pytest.approx(-10 * np.log10(error))
+        clean, of_sigma = recipe.photograph(name), results["photographs"][name]
+        for sigma, decibels in zip(("15", "25", "50"), noise[name], strict=True):
+            measured, level = of_sigma[sigma], int(sigma) / 255
+            assert list(measured) == ["noisy", "bilateral", "network"]
+            assert measured["noisy"]["psnr"] == pytest.approx(decibels, abs=0.01)
+            assert f"{measured['network']['psnr']:.2f} ({measured['network']['ssim']:.3f})" in table
+            noisy = recipe.add_noise(clean, level, np.random.default_rng(0))
+            results_of = {
+                "network": recipe.denoise(model, noisy, level),
+                "bilateral": noisy.clip(0, 1) + level,
+            }
+            for label, image in results_of.items():
+                error = np.mean((image.astype(float) - clean) ** 2)
+                assert measured[label]["psnr"] == pytest.approx(-10 * np.log10(error))
 
 
-def test_the_table_says_who_wins():
+def test_the_table_says_by_how_much_the_network_wins():
     def measured(**psnrs):
-        return {label: {"psnr": value, "ssim": 0.5} for label, value in psnrs.items()}
+        names = {"nl": "NL-means", "tv": "total variation"}
+        return {names.get(n, n): {"psnr": value, "ssim": 0.5} for n, value in psnrs.items()}
 
-    lost = {"total variation": {"psnr": 31, "ssim": 0.5}, "NL-means": {"psnr": 29, "ssim": 0.5}}
     table = recipe._table(
         {
-            "camera": {**measured(bilateral=28, network=30), **lost},
-            "astronaut": {**measured(bilateral=29, network=29.5), **lost},
+            "camera": {"25": measured(bilateral=28, tv=31, nl=29, network=30)},
+            "astronaut": {"25": measured(bilateral=29, tv=31, nl=31, network=29.5)},
         }
     )
-    assert "beats bilateral on camera and astronaut" in table
-    assert "beats total variation on neither photograph" in table
+    assert "network against bilateral: +0.50 to +2.00 dB" in table
+    assert "network against NL-means: -1.50 to +1.00 dB" in table
+    assert "network against total variation: -1.50 to -1.00 dB" in table
+
+
+@pytest.fixture
+def little_to_measure(monkeypatch):
+    for name, value in {"METHODS": {}, "HELD_OUT": ("camera",), "MEASURED": (SIGMA,)}.items():
+        monkeypatch.setattr(recipe, name, value)
+
+
+def rows(folder):
+    head, *lines = (folder / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert head == "step,loss,psnr,seconds"
+    return [list(map(float, line.split(","))) for line in lines]
+
+
+def test_the_log(tmp_path, little_to_measure):
+    training = recipe.start(tmp_path, TINY)
+    recipe.train(training)
+    steps, losses, psnrs, seconds = zip(*rows(tmp_path))
+    assert steps == tuple(range(1, 24))  # so short a training has a row a step
+    np.testing.assert_allclose(losses, training.losses, atol=1e-6)
+    assert list(seconds) == sorted(seconds)
+    clean = recipe.photograph("chelsea")
+    noisy = recipe.add_noise(clean, 25 / 255, np.random.default_rng(0))
+    error = np.mean((recipe.denoise(training.model, noisy, 25 / 255).astype(float) - clean) ** 2)
+    assert psnrs[-1] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+
+
+def test_the_log_goes_on_after_a_stop(tmp_path, little_to_measure):
+    training = recipe.start(tmp_path, TINY)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(stages={5: lambda: signal.raise_signal(signal.SIGINT)})
+    text = "step,loss,psnr,seconds\n3,1,20,500.0\n9,1,20,900.0\n"  # 9: after the last checkpoint
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    training = recipe.resume(tmp_path)
+    recipe.train(training)
+    kept, first, *_, last = rows(tmp_path)
+    assert kept == [3, 1, 20, 500]
+    assert first[0] == 6 and last[0] == 23
+    assert first[1] == pytest.approx(np.mean(training.losses[3:6]), abs=1e-6)
+    assert 500 <= first[3] <= last[3] < 900
+
+
+def test_the_weights_say_how_they_were_made(tmp_path, little_to_measure):
+    recipe.train(recipe.start(tmp_path, TINY))
+    made = load_json(tmp_path / "weights.safetensors", models.KEY)["made"]
+    assert made["command"] == "tinydeconv train denoise --steps 23 --seed 1"
+    assert Settings(**made["settings"]) == TINY
+    assert made["commit"] is None or re.match("[0-9a-f]{40}(-dirty)?$", made["commit"])
+    full = json.loads(json.dumps(asdict(recipe.FULL)))
+    words = f"train denoise --full --steps {recipe.FULL.steps} --seed 0"
+    assert recipe._command(asdict(Settings(**full))) == f"tinydeconv {words}"
 
 
 # ---------------------------------------------------------------- the whole command, slowly
@@ -303,5 +342,6 @@ def test_the_command_killed_after_a_checkpoint_ends_with_the_same_weights(tmp_pa
 def test_six_hundred_steps_beat_the_bilateral_filter(tmp_path):
     subprocess.run(command("--out", tmp_path, "--steps", 600), check=True)
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    for measured in results["photographs"].values():
-        assert measured["network"]["psnr"] > measured["bilateral"]["psnr"]
+    for of_sigma in results["photographs"].values():
+        for measured in of_sigma.values():
+            assert measured["network"]["psnr"] > measured["bilateral"]["psnr"]

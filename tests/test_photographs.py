@@ -175,7 +175,7 @@ def test_a_crop_is_a_part_of_its_photograph_in_one_of_eight_poses():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(photographs, "photograph", lambda name: image)
         for index in range(400):
-            _, clean = crops.crop(0, index)
+            _, clean, _ = crops.crop(0, index)
             top, left = divmod(int(clean.min()), 102)
             expected = poses(image[top : top + 20, left : left + 20])
             (pose,) = (i for i, part in enumerate(expected) if np.array_equal(clean[0], part))
@@ -188,7 +188,7 @@ def test_a_crop_is_a_part_of_its_photograph_in_one_of_eight_poses():
 
 
 def test_the_whole_of_the_smallest_photograph_can_be_a_crop():
-    _, clean = Crops(["microaneurysms"], size=102).crop(0, 0)
+    _, clean, _ = Crops(["microaneurysms"], size=102).crop(0, 0)
     assert any(np.array_equal(clean[0], p) for p in poses(photograph("microaneurysms")))
 
 
@@ -203,10 +203,22 @@ def test_crops_come_from_every_training_photograph():
 
 def test_noise_is_fresh_for_each_crop():
     crops = Crops(["brick"], size=64)
-    noises = [np.subtract(*crops.crop(epoch, 7)) for epoch in range(4)]
+    noises = [np.subtract(*crops.crop(epoch, 7)[:2]) for epoch in range(4)]
     assert np.std(noises) == pytest.approx(SIGMA, rel=0.03)
     correlations = np.corrcoef([noise.ravel() for noise in noises])
     assert np.abs(correlations - np.eye(4)).max() < 0.06
+
+
+def test_noise_of_a_range_is_drawn_for_each_crop_and_told():
+    crops = Crops(["brick"], size=64, sigma=(0.02, 0.2))
+    told = []
+    for index in range(60):
+        noisy, clean, sigma = crops.crop(0, index)
+        assert np.std(noisy - clean) == pytest.approx(sigma, rel=0.1)
+        told.append(sigma)
+    assert 0.02 < min(told) < 0.04 and 0.18 < max(told) < 0.2
+    assert np.mean(told) == pytest.approx(0.11, abs=0.02)
+    assert Crops(["brick"], size=64, sigma=0.1).crop(0, 0)[2] == np.float32(0.1)
 
 
 @pytest.mark.parametrize("names", [HELD_OUT, ["brick", "camera"], ["astronaut"], PHOTOGRAPHS])
@@ -235,8 +247,9 @@ def test_batches():
     batches = list(Loader(crops, batch_size=3, length=4).batches(epoch=2))
     assert len(batches) == 4
     for b, batch in enumerate(batches):
+        assert [array.shape for array in batch] == [(3, 1, 12, 12), (3, 1, 12, 12), (3,)]
         for part, array in enumerate(batch):
-            assert array.shape == (3, 1, 12, 12) and array.dtype == np.float32
+            assert array.dtype == np.float32
             assert array.flags.c_contiguous
             expected = [crops.crop(2, 3 * b + i)[part] for i in range(3)]
             assert np.array_equal(array, expected)

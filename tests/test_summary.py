@@ -125,9 +125,9 @@ def test_several_inputs_and_outputs():
 
 def test_a_real_network():
     """Pixels, channels in and out, taps; a transposed convolution's pixels are its input's."""
-    found = nn.summary(Denoiser(channels=(16, 24, 48)), (1, 1, 16, 16))
+    found = nn.summary(Denoiser(channels=(16, 24, 48)), [(1, 1, 16, 16), (1,)])
     layers = {
-        "first": (256, 1, 16, 9),
+        "first": (256, 2, 16, 9),
         "down.0": (64, 16, 24, 16),
         "down.1": (16, 24, 48, 16),
         "middle": (16, 48, 48, 9),
@@ -139,7 +139,7 @@ def test_a_real_network():
         (name, a * b * taps + b, pixels * a * b * taps)
         for name, (pixels, a, b, taps) in layers.items()
     ]
-    assert str(found).splitlines()[-1].split() == ["total", "70,353", "1,781,760"]
+    assert str(found).splitlines()[-1].split() == ["total", "70,497", "1,818,624"]
 
 
 # ---------------------------------------------------------------- the model stays as it was

@@ -17,6 +17,7 @@ from refusals import refused
 
 import tinydeconv as td
 from tinydeconv import nn, optim
+from tinydeconv.kernels import threads
 from tinydeconv.nn import functional as F
 from tinydeconv.train import Stopped, Training, read_settings
 
@@ -219,16 +220,15 @@ def test_the_bar_shows_loss_and_time_left(tmp_path, capsys):
     assert f"{STEPS}/{STEPS}" in bar and "<00:00" in bar and "loss 0." in bar
 
 
-def test_blas_is_held_to_one_thread_and_let_go(tmp_path):
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    def threads():
-        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
-
-    seen = []
-    with threadpool_limits(2, "blas"):
-        training(tmp_path).run(stages={1: lambda: seen.append(threads())})
-        assert seen == [{1}] and threads() == {2}
+def test_any_number_of_threads_ends_with_the_same_bits(tmp_path):
+    before, found = threads.get_num_threads(), set()
+    try:
+        for number in (1, 2, 3):
+            threads.set_num_threads(number)
+            found.add(whole_run(tmp_path / str(number)))
+    finally:
+        threads.set_num_threads(before)
+    assert len(found) == 1
 
 
 def test_a_loss_that_overflows_ends_it_in_one_sentence(tmp_path):

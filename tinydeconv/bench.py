@@ -14,12 +14,14 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
 from statistics import median
 from time import perf_counter, strftime
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -86,7 +88,7 @@ class Rung:
     """
 
     name: str
-    function: object
+    function: Callable
     kernel: str = "conv"
     passes: dict = field(default_factory=dict)
     threaded: bool = False
@@ -123,7 +125,7 @@ class Place:
 
     name: str
     threads: int = 1
-    xp: object = np
+    xp: Any = np
 
     @contextmanager
     def entered(self):
@@ -166,8 +168,9 @@ def measure(work, seconds, place):
 
     with place.entered():
         once()
-        end, samples = perf_counter() + seconds, []
-        while len(samples) < 3 or perf_counter() < end:
+        end = perf_counter() + seconds
+        samples = [once() for _ in range(3)]
+        while perf_counter() < end:
             samples.append(once())
     return samples
 

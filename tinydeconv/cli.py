@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import tinydeconv
@@ -28,16 +29,19 @@ def main(arguments=None):
 def _train_denoise(options):
     from .recipes import denoise
 
-    if options.resume and (options.steps, options.seed) != (None, None):
-        return _complain("--resume goes on with the steps and the seed of before: leave them out")
+    if options.resume and (options.full, options.steps, options.seed) != (False, None, None):
+        return _complain(
+            "--resume goes on with the size, the steps and the seed of before: leave them out"
+        )
     given = {"steps": options.steps, "seed": options.seed}
     with _users_input():
         if options.resume:
             training = denoise.resume(options.out)
             print(_where_it_is(training, options.out), flush=True)
         else:
-            settings = {name: value for name, value in given.items() if value is not None}
-            training = denoise.start(options.out, denoise.Settings(**settings))
+            size = denoise.FULL if options.full else denoise.DEMO
+            changes = {name: value for name, value in given.items() if value is not None}
+            training = denoise.start(options.out, replace(size, **changes))
     try:
         table = denoise.train(training)
     except FloatingPointError as error:
@@ -65,15 +69,25 @@ def _where_it_is(training, folder):
 def _denoise(options):
     from . import models
     from .data import read_image, write_image
-    from .recipes.denoise import denoise
+    from .recipes.learned import denoise, noise_levels
 
+    out = options.out or options.photo.with_name(f"{options.photo.stem}-denoised.png")
     with _users_input():
-        model = models.load(options.weights)
+        model = models.load(options.weights or models.SHIPPED)
         image = read_image(options.photo)
-    clean = denoise(model, image)
+        if out.exists() and out.samefile(options.photo):
+            raise ValueError(f"expected another file than the photograph to write to, got {out}")
+    if options.sigma is None:
+        sigma = noise_levels(image)
+        where = " in brightness, red - blue and red - 2 green + blue" if sigma.size > 1 else ""
+        found = ", ".join(f"{255 * level:.1f}" for level in sigma)
+        print(f"noise: estimated {found} / 255{where}; --sigma tells it otherwise", flush=True)
+    else:
+        sigma = options.sigma / 255
+    clean = denoise(model, image, sigma)
     with _users_input():
-        write_image(options.out, clean)
-    print(options.out)
+        write_image(out, clean)
+    print(out)
     return 0
 
 
@@ -147,10 +161,15 @@ def _parser():
         help="folder for weights, pictures and table (default: %(default)s)",
     )
     recipe.add_argument(
+        "--full",
+        action="store_true",
+        help="a larger network, as comes with the library; takes half an hour",
+    )
+    recipe.add_argument(
         "--steps",
         metavar="N",
         type=_whole_number(1),
-        help="fewer steps are quicker and denoise worse (default: 12000)",
+        help="fewer steps are quicker and denoise worse (default: 6000, with --full 20000)",
     )
     recipe.add_argument(
         "--seed",
@@ -169,17 +188,29 @@ def _parser():
     denoise = commands.add_parser(
         "denoise",
         help="denoise a photograph, grey or in colour",
-        description="Removes Gaussian noise of standard deviation 25/255 from a photograph, each "
-        "colour by itself; an alpha channel is dropped.",
+        description="Removes Gaussian noise from a photograph and writes it with 8 bits, upright, "
+        "without an alpha channel.",
     )
-    denoise.add_argument("photo", metavar="PHOTO", help="an image file of any size")
+    denoise.add_argument("photo", metavar="PHOTO", type=Path, help="an image file of any size")
+    denoise.add_argument(
+        "--sigma",
+        metavar="S",
+        type=_noise_level,
+        help="standard deviation of the noise in each colour, where white is 255 (default: "
+        "estimated from the photograph)",
+    )
     denoise.add_argument(
         "--weights",
-        metavar="W",
-        required=True,
-        help="weights.safetensors of `tinydeconv train denoise`",
+        metavar="FILE",
+        help="weights.safetensors of `tinydeconv train denoise` (default: those that come with "
+        "the library)",
     )
-    denoise.add_argument("--out", metavar="O", required=True, help="such as clean.png")
+    denoise.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="such as clean.png (default: PHOTO-denoised.png, beside the photograph)",
+    )
     denoise.set_defaults(command=_denoise)
 
     gradcheck = commands.add_parser("gradcheck", help="check derivatives by finite differences")
@@ -208,6 +239,16 @@ def _png(text):
     if not text.lower().endswith(".png"):
         raise argparse.ArgumentTypeError(f"expected a file name that ends in .png, got {text!r}")
     return text
+
+
+def _noise_level(text):
+    try:
+        level = float(text)
+    except ValueError:
+        level = -1
+    if not 0 <= level <= 255:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 255, got {text!r}")
+    return level
 
 
 def _whole_number(least):

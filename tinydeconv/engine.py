@@ -13,7 +13,6 @@ other way: there are no cycles, so memory is freed the moment nobody needs it.
 import contextlib
 import contextvars
 import itertools
-import operator
 import os
 import sys
 import threading
@@ -35,21 +34,21 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 # Infinities and NaNs pass in silence, as in PyTorch; detect_anomaly finds them. A forward runs in
-# a copy of this context, which takes a tenth of the time of np.errstate.
+# a copy of this context: np.errstate does the same in 1 microsecond, which takes 0.1.
 SILENCE = contextvars.Context()
 SILENCE.run(np.seterr, all="ignore")
 
-# Numbers nodes as they are made, and what is overwritten in between.
+# Numbers the nodes, and the overwritings of tensors, in the order in which they happen.
 clock = itertools.count(1)
 
 
 class Op:
-    """One application of a differentiable function; a subclass defines forward and backward.
+    """A differentiable function of Tensors; a subclass defines forward and backward.
 
     `forward(*arrays)` returns an array and leaves its inputs alone. `backward(g, y, *inputs,
     needs)` gets the gradient g of the output, the output y and the inputs, and returns a gradient
     for each input (a bare one for a single input); None is a zero that nobody computed. `needs`
-    tells which gradients are wanted. What an op keeps on itself may be read by a forward only: a
+    is true where a gradient is wanted. What an op keeps on itself may be read by a forward only: a
     backward combines Tensors, or hands what is kept to another op, otherwise second derivatives are
     wrong.
     """
@@ -61,7 +60,7 @@ class Op:
     linear = False
     # The inputs broadcast against each other: the walk sums their gradients back to shape.
     broadcasts = False
-    # The output may share the first input's memory, and so its version counter.
+    # The output may share the first input's memory, and so its version.
     view = False
 
     def forward(self, *arrays):
@@ -70,29 +69,24 @@ class Op:
     def backward(self, g, y, *inputs, needs):
         raise NotImplementedError
 
-    def __init_subclass__(cls):
-        if cls.linear:
-            cls.keeps = ()
-
     def __call__(self, *inputs):
         arrays, parents = [], []
         for x in inputs:
             if not hasattr(x, "node"):
                 raise TypeError(f"expected a Tensor, got {type(x).__name__}: use td.tensor(...)")
-            arrays.append(x._data)
+            arrays.append(x._data)  # x.data, which would take a call
             parents.append(x.node)
         if "cupy" in sys.modules:
             array_module(*arrays)  # refuses a mixture
         y = SILENCE.copy().run(self.forward, *arrays)
-        if type(y) is not np.ndarray and not is_array(y):
-            # NumPy's arithmetic turned 0-d arrays into a scalar.
+        if type(y) is not np.ndarray and not is_array(y):  # NumPy makes scalars of 0-d arrays
             y = array_module(*arrays).asarray(y)
         result = inputs[0].wrap(y, None, inputs[0].version if self.view else None)
         thread = _thread.decides
+        if thread.anomaly:
+            _look_for_anomaly(self, arrays, y)
         if thread.recording and y.dtype.kind == "f" and any(parents):
             result.node = Node(result, self, parents, inputs)
-        if thread.anomaly:
-            _look_for_anomaly(self, arrays, result)
         return result
 
     @property
@@ -101,7 +95,9 @@ class Op:
 
 
 class Spec:
-    """What a node remembers of an input whose values its backward does not read."""
+    """What a node remembers of an input whose values its backward does not read. (Of an input with
+    a node of its own, that one does it.)
+    """
 
     __slots__ = ("shape", "dtype")
     version = (0,)  # never overwritten
@@ -125,59 +121,39 @@ class Node(Spec):
         self.number = next(clock)  # larger than that of its parents
         self.op, self.parents, self.inputs, self.output = op, parents, inputs, None
         self.grad, self.retains_grad, self.hooks = None, False, ()
-        self.where = None  # the user's line, once anomaly detection has written it here
-        if op is not None:
-            if "inputs" not in op.keeps:  # parents know the shapes as well
-                if None in parents:
-                    self.inputs = [p or Spec(x._data) for p, x in zip(parents, inputs)]
-                else:
-                    self.inputs = parents
-            if "output" in op.keeps:
-                # An array, because its Tensor points to this node, and pointing back would be a
-                # cycle.
-                self.output = (array, result.version)
-
-    @property
-    def released(self):
-        return self.inputs is None
-
-    def release(self):
-        self.inputs = self.output = None
-        self.parents = ()
+        self.where = _user_line() if _thread.decides.anomaly else None
+        keeps = () if op is None or op.linear else op.keeps
+        if "inputs" not in keeps:
+            self.inputs = parents
+            if None in parents:
+                self.inputs = [p or Spec(x._data) for p, x in zip(parents, inputs)]
+        if "output" in keeps:
+            # As an array: its Tensor points to this node, and pointing back would be a cycle.
+            self.output = (array, result.version)
 
     def pull(self, g, needs):
-        """The gradient of each wanted input, from the gradient g of the output."""
-        y = None
-        if self.output is not None:
-            y = g.wrap(self.output[0], self, self.output[1])
-        if self.op.keeps:
-            for x in self.inputs if y is None else (y, *self.inputs):
-                if x.version[0] > self.number:
-                    raise RuntimeError(
-                        f"{self.op.name} needs a tensor for its backward that was overwritten "
-                        "after the forward (by an optimiser step or by loading weights): take all "
-                        "gradients first, then step"
-                    )
+        """The gradients of the inputs, of those that are needed at least, from g of the output."""
+        y = self.output and g.wrap(self.output[0], self, self.output[1])
+        for x in self.inputs if y is None else (y, *self.inputs):
+            if x.version[0] > self.number:
+                raise RuntimeError(
+                    f"{self.op.name} needs a tensor for its backward that was overwritten after "
+                    "the forward (by an optimiser step or by loading weights): take all gradients "
+                    "first, then step"
+                )
         gradients = self.op.backward(g, y, *self.inputs, needs=needs)
         if not isinstance(gradients, tuple):
             gradients = (gradients,) * (1 if gradients is not None else len(needs))
         if len(gradients) != len(needs):
-            raise ValueError(
-                f"{self.op.name}.backward gave {len(gradients)} gradients for {len(needs)} inputs"
-            )
+            raise ValueError(f"{self} gave {len(gradients)} of {len(needs)} gradients")
         return gradients
 
-    def fitted(self, parent, gx):
+    def _fitted(self, parent, gx):
         """The gradient gx that goes to a parent, in the shape of what that one made."""
-        shape, dtype, i = parent.shape, parent.dtype, self.parents.index(parent)
-        if self.op.broadcasts and gx.shape != shape:
-            gx = gx.sum_to(shape)
-        if gx.shape != shape or gx.dtype != dtype:
-            raise RuntimeError(
-                f"{self.op.name}.backward gave input {i} a gradient of shape {gx.shape} and dtype "
-                f"{gx.dtype}; the input has shape {shape} and dtype {dtype}"
-            )
-        return gx
+        if self.op.broadcasts and hasattr(gx, "sum_to"):
+            gx = gx.sum_to(parent.shape)
+        i = self.parents.index(parent)
+        return alike(f"the gradient that {self.op.name}.backward gives input {i}", gx, parent)
 
     def __repr__(self):
         return f"<{self.op.name}Backward0>" if self.op else "<Leaf>"
@@ -187,7 +163,7 @@ def _ancestors(roots):
     """The roots and all nodes behind them, each after its own ancestors."""
     nodes, seen = list(roots), {None, *roots}
     for node in nodes:  # which grows meanwhile
-        if node.released:
+        if node.inputs is None:
             raise RuntimeError(
                 "this graph was let go by an earlier backward; pass retain_graph=True to that "
                 "one to walk it twice, or run the forward again"
@@ -196,7 +172,7 @@ def _ancestors(roots):
             if parent not in seen:
                 seen.add(parent)
                 nodes.append(parent)
-    return sorted(nodes, key=operator.attrgetter("number"))
+    return sorted(nodes, key=lambda node: node.number)
 
 
 def _walk(seeds, wanted, retain_graph, create_graph):
@@ -206,15 +182,17 @@ def _walk(seeds, wanted, retain_graph, create_graph):
     A wanted node that the graph reaches, but only by derivatives known to be zero, gets None.
     """
     ancestors = _ancestors(seeds)
-    if wanted is None:
+    if wanted is None:  # every leaf: all ways lead to one
         wanted = {node for node in ancestors if node.op is None or node.retains_grad}
-    ways: dict[Node, Any] = {}  # {node that leads to a wanted one: which of its inputs do}
-    for node in ancestors:
-        needs = [parent in ways for parent in node.parents]
-        if True in needs or node in wanted:
-            ways[node] = needs
+        ways = {node: node.parents for node in ancestors}
+    else:  # {node that leads to a wanted one: those of its parents that do}
+        ways = {}
+        for node in ancestors:
+            needs = [parent if parent in ways else None for parent in node.parents]
+            if any(needs) or node in wanted:
+                ways[node] = needs
     pending, found = dict(seeds), {}
-    sums: set[Node] = set()  # those whose pending gradient was made here: it is added to in place
+    sums: set[Any] = set()  # those whose pending gradient was made here: it is added to in place
     pull = _pull_watching if _thread.decides.anomaly else Node.pull
     with _recording(create_graph):
         while ways:
@@ -222,32 +200,27 @@ def _walk(seeds, wanted, retain_graph, create_graph):
             g = pending.pop(node, None)
             if g is not None:
                 for hook in node.hooks:
-                    g = _after_hook(hook, g)
+                    replaced = hook(g)
+                    g = g if replaced is None else alike("what a hook returns", replaced, g)
             if node in wanted:
-                found[node] = g if g is None else alike("the gradient", g, node)
-            if node.op is None:
-                continue
-            if g is not None and True in needs:
-                for parent, need, gx in zip(node.parents, needs, pull(node, g, needs)):
-                    if need and gx is not None:
-                        if gx._data.shape != parent.shape or gx._data.dtype is not parent.dtype:
-                            gx = node.fitted(parent, gx)
-                        if parent in sums:
-                            SILENCE.copy().run(operator.iadd, pending[parent]._data, gx._data)
-                        elif parent in pending:
-                            pending[parent] = pending[parent] + gx
-                            if not create_graph:
-                                sums.add(parent)
-                        else:
-                            pending[parent] = gx
-            if not retain_graph:
-                node.release()
+                found[node] = g
+            wanting = g is not None and any(needs)
+            for parent, gx in zip(needs, pull(node, g, needs) if wanting else ()):
+                if parent is None or gx is None:
+                    continue
+                array = getattr(gx, "_data", None)
+                if array is None or array.shape != parent.shape or array.dtype is not parent.dtype:
+                    gx = node._fitted(parent, gx)
+                if parent not in pending:
+                    pending[parent] = gx
+                elif parent in sums and not create_graph:
+                    SILENCE.copy().run(pending[parent]._data.__iadd__, gx._data)
+                else:
+                    pending[parent] = pending[parent] + gx
+                    sums.add(parent)
+            if not retain_graph and node.op is not None:  # lets go of the graph behind itself
+                node.inputs, node.output, node.parents = None, None, ()
     return found
-
-
-def _after_hook(hook, g):
-    replaced = hook(g)
-    return g if replaced is None else alike("what a hook returns", replaced, g)
 
 
 def alike(what, gradient, like):
@@ -294,16 +267,17 @@ def backward(output, gradient=None, retain_graph=None, create_graph=False, input
     wanted = None if inputs is None else {_required(x, i) for i, x in enumerate(_as_list(inputs))}
     retain_graph = create_graph if retain_graph is None else retain_graph
     shared = {id(seed.data)}
-    for node, g in _walk({output.node: seed}, wanted, retain_graph, create_graph).items():
-        with _recording(create_graph):
+    found = _walk({output.node: seed}, wanted, retain_graph, create_graph)
+    with _recording(create_graph):
+        for node, g in found.items():
             if g is None:
                 g = _zero(node, seed)
             elif node.grad is not None:
                 g = node.grad + g
             elif id(g.data) in shared or not g.data.flags.owndata:
-                g = _zero(node, seed) + g  # a copy: no two leaves share the memory of their .grad
-        shared.add(id(g.data))
-        node.grad = g
+                g = g.clone()  # no two leaves share the memory of their .grad
+            shared.add(id(g.data))
+            node.grad = g
 
 
 def grad(
@@ -418,15 +392,12 @@ def _finite(array):
 
 
 def _look_for_anomaly(op, arrays, y):
-    line = _user_line()
-    if not _finite(y.data) and all(_finite(a) for a in arrays):
+    if not _finite(y) and all(_finite(a) for a in arrays):
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise FloatingPointError(
             f"{op.name} of shapes {shapes} gave a non-finite output of shape {y.shape} from finite "
-            f"inputs, at {line}"
+            f"inputs, at {_user_line()}"
         )
-    if y.node is not None:
-        y.node.where = line
 
 
 def _pull_watching(node, g, needs):
@@ -435,11 +406,11 @@ def _pull_watching(node, g, needs):
     """
     with _Switch("anomaly", False):
         gradients = node.pull(g, needs)
-    for i, gx in enumerate(gradients):
-        if gx is not None and _finite(g.data) and not _finite(gx.data):
+    for i, (need, gx) in enumerate(zip(needs, gradients)):
+        if need and gx is not None and _finite(g.data) and not _finite(gx.data):
             raise FloatingPointError(
-                f"the backward of {node.op.name} gave input {i} of shape {gx.shape} a non-finite "
-                "gradient from a finite one; its forward ran at "
+                f"the backward of {node.op.name} gave input {i} of shape {need.shape} a "
+                "non-finite gradient from a finite one; its forward ran at "
                 f"{node.where or 'a line not recorded: run it inside too'}"
             )
     return gradients

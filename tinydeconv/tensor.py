@@ -256,13 +256,6 @@ class Tensor:
             )
         return _rebuild, (type(self), self._data.copy(), self.requires_grad)
 
-    def __getattr__(self, name):
-        """For names that do not exist, among them those of PyTorch's in-place methods."""
-        told = f"a Tensor has no {name}"
-        if name.endswith("_") and not name.startswith("_"):
-            told += f": nothing is changed in place, use x = x.{name[:-1]}(...) or its like"
-        raise AttributeError(told, name=name, obj=self)
-
     def __len__(self):
         if self.ndim == 0:
             raise TypeError("a 0-d tensor has no length")

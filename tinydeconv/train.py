@@ -11,7 +11,6 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import tinydeconv as td
@@ -61,9 +60,7 @@ class Training:
         stages = stages or {}
         self.model.train()
         self.save()
-        # BLAS threads that wait for a busy core spin, which can make small products 50 times
-        # slower, and their number changes the last bits of the results: one thread.
-        with threadpool_limits(1, "blas"), _stop_requests() as requests, self._bar() as bar:
+        with _stop_requests() as requests, self._bar() as bar:
             for batch in self._batches():
                 self._take_step(batch)
                 bar.update()

@@ -35,8 +35,9 @@ OF_TENSORS = {"tensor", "ops", "nn.init", "nn.functional", "nn", "models.denoise
 HEADER = ["# Written by tools/stubs.py: do not edit.", '# mypy: disable-error-code="override"', ""]
 MODULES = {"np": "numpy as np", "npt": "numpy.typing as npt"} | {m: m for m in ("contextlib", "os")}
 HOLD = {"MutableSequence": "[Module]", "MutableMapping": "[str, Module]"}  # what these bases hold
-# How a layer is made of a function, and Tensor's __getattr__, which only raises a better sentence.
+# How a layer is made of a function; what only raises a better sentence.
 HIDDEN = {"function", "signature", "__getattr__"}
+HIDDEN_KINDS = {"_InPlace"}
 
 EMPTY = inspect.Parameter.empty
 SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -200,7 +201,12 @@ class Stub:
             own += [base for base in c.__bases__ if not self.shown(base) and base not in own]
         bases = list(dict.fromkeys(b for c in own for b in c.__bases__ if self.shown(b)))
         heads = [self.owners.get(id(b), ("", b.__name__))[1] for b in bases if b is not object]
-        members = {n: v for c in reversed(own) for n, v in vars(c).items() if n not in HIDDEN}
+        members = {
+            n: v
+            for c in reversed(own)
+            for n, v in vars(c).items()
+            if n not in HIDDEN and type(v).__name__ not in HIDDEN_KINDS
+        }
         source, lines, body = set().union(*map(names_of, own)), [], []
         if issubclass(cls, tuple):
             heads, members = ["NamedTuple"], {n: v for n, v in members.items() if n in source}

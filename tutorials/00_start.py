@@ -36,7 +36,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Image, display
-from threadpoolctl import threadpool_limits
 
 import tinydeconv as td
 from tinydeconv import models, optim, viz
@@ -44,12 +43,11 @@ from tinydeconv.data import SIGMA, Crops, Loader, add_noise, photograph
 from tinydeconv.metrics import psnr
 from tinydeconv.nn import functional as F
 from tinydeconv.recipes.classical import METHODS
-from tinydeconv.recipes.denoise import denoise
+from tinydeconv.recipes.learned import denoise
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"
 
-threadpool_limits(1, "blas")  # products as small as ours are faster on one thread
 td.manual_seed(0)
 
 # %% [markdown]
@@ -172,7 +170,8 @@ print(f"{there:.6f}  {and_back:.6f}")
 # ## 4. A network that removes noise
 #
 # Put the two together. `Denoiser` makes a photograph smaller with convolutions, thinks about it,
-# and makes it large again with transposed ones. It predicts the noise and subtracts it.
+# and makes it large again with transposed ones. It is told how strong the noise is, predicts the
+# noise and subtracts it.
 
 # %%
 model = models.Denoiser()
@@ -193,8 +192,8 @@ schedule = optim.OneCycleLR(optimizer, max_lr=5e-3, total_steps=steps)
 pieces = Loader(Crops(size=32), batch_size=8, length=steps)
 
 losses, start = [], time.perf_counter()
-for noisy, clean in pieces.batches(epoch=0):
-    loss = F.mse_loss(model(td.tensor(noisy)), td.tensor(clean))
+for noisy, clean, sigma in pieces.batches(epoch=0):
+    loss = F.mse_loss(model(td.tensor(noisy), td.tensor(sigma)), td.tensor(clean))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -229,8 +228,8 @@ plt.show()
 clean = photograph("camera")
 noisy = add_noise(clean, SIGMA, np.random.default_rng(0))
 images = {"clean": clean, "noisy": noisy.clip(0, 1)}
-images |= {name: method(noisy) for name, method in METHODS.items()}
-images["network"] = denoise(model, noisy)
+images |= {name: method(noisy, SIGMA) for name, method in METHODS.items()}
+images["network"] = denoise(model, noisy, SIGMA)
 
 viz.denoise_panel(None, {"camera": images}, zoom={"camera": (80, 200, 96)})
 
@@ -243,9 +242,10 @@ viz.denoise_panel(None, {"camera": images}, zoom={"camera": (80, 200, 96)})
 # ## 5. The full demo
 #
 # `make demo` trains the same network for longer (about five minutes on two cores), measures it on
-# both held-out photographs, and puts weights, pictures and a table into `runs/denoise`. Without
-# make: `python -m tinydeconv train denoise --out runs/denoise`. This is its picture: yours if you
-# have run it, otherwise the one in the README.
+# both held-out photographs, and puts weights, pictures and a table into `runs/denoise`. It learns
+# from noise of every strength, not from one alone. Without make:
+# `python -m tinydeconv train denoise --out runs/denoise`. This is its picture: yours if you have
+# run it, otherwise the one in the README.
 
 # %%
 for folder in ("../runs/denoise", "../docs"):

@@ -632,7 +632,7 @@ for op in (elementwise.Add, elementwise.Mul, maths.Sigmoid):
 # | all gradients are computed | `needs` says which are wanted | nobody asks for the image's |
 # | every input is kept | `keeps`, `linear` say what is read | memory: sums need shapes only |
 # | the graph stays | the walk lets go of it | two steps' graphs never stand in memory together |
-# | `inputs_first` with a stack | `_ancestors` with a stack | the very same |
+# | `inputs_first` with a stack | nodes have numbers, which are sorted | inputs are made first |
 # | `backward` returns a dict | `td.grad(...)`, or `.backward()` fills `.grad` | as in PyTorch |
 #
 # The same numbers? Here is section 1 again. And since `loss_of` uses nothing but `@`, `+`, `-`,

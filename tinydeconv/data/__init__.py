@@ -1,16 +1,8 @@
 """Data sets and image files. Importing this package imports no image library."""
 
 from .images import read_image, rgb2gray, write_image
-from .photographs import (
-    HELD_OUT,
-    PHOTOGRAPHS,
-    SIGMA,
-    TRAINING,
-    Crops,
-    Loader,
-    add_noise,
-    photograph,
-)
+from .noise import add_noise, estimate_sigma
+from .photographs import HELD_OUT, PHOTOGRAPHS, SIGMA, TRAINING, Crops, Loader, photograph
 
 __all__ = [
     "HELD_OUT",
@@ -20,6 +12,7 @@ __all__ = [
     "Crops",
     "Loader",
     "add_noise",
+    "estimate_sigma",
     "photograph",
     "read_image",
     "rgb2gray",

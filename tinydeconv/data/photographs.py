@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .images import images_extra, read_image, rgb2gray
+from .noise import add_noise
 
 PHOTOGRAPHS = {  # name: file, below the folder of the installed package
     "astronaut": "skimage/data/astronaut.png",
@@ -46,13 +47,10 @@ def photograph(name):
     return grey
 
 
-def add_noise(clean, sigma, rng):
-    """`clean` plus Gaussian noise of standard deviation `sigma`, not clipped, float32."""
-    return clean + np.float32(sigma) * rng.standard_normal(clean.shape, dtype=np.float32)
-
-
 class Crops:
     """Random square crops of training photographs, in one of eight poses, noisy and clean.
+
+    sigma: standard deviation of the noise, or (low, high) to draw one from for every crop
 
     Crop (epoch, index) is drawn from a generator keyed by (seed, epoch, index): it is the same
     whatever was drawn before it, so a resumed run sees what an uninterrupted one sees.
@@ -69,10 +67,11 @@ class Crops:
                 f"expected crops of 1 to {smallest} pixels a side, as the smallest of "
                 f"{len(names)} photographs has, got {size}"
             )
-        self.names, self.size, self.sigma, self.seed = tuple(names), size, sigma, seed
+        self.names, self.size, self.seed = tuple(names), size, seed
+        self.sigma = sigma if isinstance(sigma, (tuple, list)) else (sigma, sigma)
 
     def crop(self, epoch, index):
-        """(noisy, clean), each (1, size, size) float32."""
+        """(noisy, clean, sigma): (1, size, size) twice and a number, float32."""
         rng = np.random.default_rng([self.seed, epoch, index])
         image = photograph(self.names[rng.integers(len(self.names))])
         top, left = (rng.integers(side - self.size + 1) for side in image.shape)
@@ -81,7 +80,8 @@ class Crops:
         if rng.integers(2):
             clean = clean[:, ::-1]
         clean = np.ascontiguousarray(clean)[None]
-        return add_noise(clean, self.sigma, rng), clean
+        sigma = np.float32(rng.uniform(*self.sigma))
+        return add_noise(clean, sigma, rng), clean, sigma
 
 
 class Loader:
@@ -94,8 +94,10 @@ class Loader:
         return self.length
 
     def batches(self, epoch, start=0):
-        """Yield (noisy, clean), each (batch_size, 1, size, size) float32, from batch `start` on."""
+        """Yield (noisy, clean, sigma) from batch `start` on: (batch_size, 1, size, size) float32
+        twice, and (batch_size,).
+        """
         for batch in range(start, self.length):
             indices = range(batch * self.batch_size, (batch + 1) * self.batch_size)
-            noisy, clean = zip(*(self.crops.crop(epoch, index) for index in indices))
-            yield np.stack(noisy), np.stack(clean)
+            crops = zip(*(self.crops.crop(epoch, index) for index in indices))
+            yield tuple(np.stack(part) for part in crops)

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import tinydeconv as td
 from tinydeconv.serialize import load_json
@@ -12,16 +13,20 @@ __all__ = ["Denoiser", "load", "save"]
 
 MODELS = {"Denoiser": Denoiser}
 KEY = "tinydeconv.model"  # of the file's metadata
+SHIPPED = Path(__file__).with_name("denoiser.safetensors")
 
 
-def save(model, path):
-    """Writes the model's weights, its name and its `config`, the constructor's arguments."""
-    told = {"name": type(model).__name__, **model.config}
+def save(model, path, made=None):
+    """Writes the model's weights, its name and its `config`, the constructor's arguments.
+
+    made: how the weights came about, if it is to be told, as JSON can hold it
+    """
+    told = {"name": type(model).__name__, **model.config, "made": made}
     td.save(model.state_dict(), path, {KEY: json.dumps(told)})
 
 
-def load(path):
-    """The model that save() wrote.
+def load(path=SHIPPED):
+    """The model that save() wrote; by default the denoiser that comes with the library.
 
     Raises OSError, ValueError or RuntimeError, one sentence, for what is no such file.
     """
@@ -31,7 +36,7 @@ def load(path):
             f"expected a weights file that names its network, as `tinydeconv train` writes it; "
             f"{path} names none"
         )
-    name = config.pop("name", None)
+    name, _ = config.pop("name", None), config.pop("made", None)
     if name not in list(MODELS):  # of a list one may ask it about anything
         raise ValueError(f"expected weights of {' or '.join(MODELS)}, {path} has those of {name}")
     try:

@@ -2,17 +2,22 @@
 
 The idea is RED-Net's (Mao, Shen and Yang, NIPS 2016): each transposed convolution mirrors a
 convolution, and what the convolution read is added to what the transposed one paints. Here every
-pair has stride 2, so most of the work happens at a coarse resolution, where it costs little.
+pair has stride 2, so most of the work happens at a coarse resolution, where it costs little. How
+strong the noise is comes in beside the image, as in FFDNet (Zhang, Zuo and Zhang, IEEE Trans. Image
+Processing 27, 2018), so one network serves weak noise and strong.
 """
 
 from itertools import pairwise
 from math import prod, sqrt
 
+import tinydeconv as td
+
 from .. import nn
 
 
 class Denoiser(nn.Module):
-    """Noisy grey images (N, 1, H, W) to clean ones of the same size, which may be odd.
+    """Noisy grey images (N, 1, H, W), with the standard deviation (N,) of each one's noise, to
+    clean ones of the same size, which may be odd.
 
     channels: how many at each resolution, the full one first. The network predicts the noise and
     subtracts it; its last layer starts at zero, so it starts as the identity.
@@ -22,9 +27,10 @@ class Denoiser(nn.Module):
         if len(channels) < 2:
             raise ValueError(f"expected channels of at least two resolutions, got {channels}")
         self.config = {"channels": list(channels)}
+        self.margin = 4 * 2 ** (len(channels) - 1)  # pixels, at least as far as the network looks
         full, *_, coarsest = channels
         pairs = list(pairwise(channels))
-        self.first = nn.Conv2d(1, full, 3, padding=1)
+        self.first = nn.Conv2d(2, full, 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
         self.middle = nn.Conv2d(coarsest, coarsest, 3, padding=1)
         self.up = nn.ModuleList(
@@ -36,8 +42,9 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, noisy):
-        h, skips = self.first(noisy).relu(), []
+    def forward(self, noisy, sigma):
+        level = sigma.reshape(-1, 1, 1, 1).expand(noisy.shape)
+        h, skips = self.first(td.cat([noisy, level], 1)).relu(), []
         for down in self.down:
             skips.append(h)
             h = down(h).relu()

@@ -10,6 +10,8 @@ from math import prod
 import numpy as np
 
 from ..geometry import positive
+from ..ops import ones, zeros
+from ..ops.normalization import MultiplyAdd, Normalize
 from .activations import accept
 from .families import Described, over_axes
 from .module import Buffer, Parameter
@@ -53,10 +55,10 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     _divisible(channels, num_groups)
     _several("group_norm", input.numel() // num_groups, input)
     shape = num_groups, channels // num_groups
-    grouped = input.reshape(n, *shape, *spatial)
+    grouped = _wide(input).reshape(n, *shape, *spatial)
     weight, bias = _each((1, *shape, *(1 for _ in spatial)), weight, bias)
-    y, *_ = _normalize(grouped, tuple(range(2, grouped.ndim)), weight, bias, eps)
-    return y.reshape(input.shape)
+    y, _ = _normalize(grouped, tuple(range(2, grouped.ndim)), eps)
+    return _scaled(y, weight, bias).reshape(input.shape).astype(input.dtype)
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -69,23 +71,37 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             f"layer_norm expects an input whose last sizes are {shape}, got shape {input.shape}"
         )
     _check("layer_norm", input, (weight, bias), shape)
-    return _normalize(input, tuple(range(-len(shape), 0)), weight, bias, eps)[0]
+    y, _ = _normalize(_wide(input), tuple(range(input.ndim - len(shape), input.ndim)), eps)
+    return _scaled(y, weight, bias).astype(input.dtype)
 
 
-def _normalize(input, dims, weight, bias, eps, mean=None, var=None):
-    """(input - mean) / sqrt(var + eps) * weight + bias, and mean and var, which are those over
-    `dims` unless given. Weight and bias broadcast against the input.
+def _normalize(input, dims, eps, weight=None, bias=None):
+    """(input - mean) / sqrt(var + eps) * weight + bias, and the op that made it, which knows mean
+    and var over `dims`. There, weight and bias must have size 1.
     """
-    wide = input.astype(np.promote_types(input.dtype, np.float32))  # squares in float16 overflow
-    if mean is None:
-        mean = wide.mean(dims, keepdim=True)
-    centred = wide - mean
-    if var is None:
-        var = (centred * centred).mean(dims, keepdim=True)
-    # Of nothing the variance is NaN. The scale is small: times the weight first, it saves a pass.
-    scale = (var + eps).rsqrt() if input.numel() else 1
-    y = centred * (scale if weight is None else scale * weight)
-    return (y if bias is None else y + bias).astype(input.dtype), mean, var
+    op = Normalize(dims, eps)
+    return op(input, *_factor_and_term(input, weight, bias)), op
+
+
+def _scaled(input, weight, bias):
+    """input * weight + bias."""
+    if weight is None and bias is None:
+        return input
+    return MultiplyAdd()(input, *_factor_and_term(input, weight, bias))
+
+
+def _factor_and_term(input, weight, bias):
+    """weight and bias, or 1 and 0, in the dtype of the input."""
+    for given, other in ((weight, ones), (bias, zeros)):
+        if given is None:
+            yield other((1,) * input.ndim, dtype=input.dtype, device=input.device)
+        else:
+            yield given.astype(input.dtype)
+
+
+def _wide(input):
+    """The input in float32 at least: squares in float16 overflow."""
+    return input.astype(np.promote_types(input.dtype, np.float32))
 
 
 def _by_channel(
@@ -105,19 +121,21 @@ def _by_channel(
                 f"{name} needs running_mean and running_var, got None: without them it takes the "
                 "statistics of its input, with training=True or use_input_stats=True"
             )
-        running = _each(shape, running_mean, running_var)
-        return _normalize(input, dims, weight, bias, eps, *running)[0]
+        mean, var = (_wide(x) for x in _each(shape, running_mean, running_var))
+        scale = (var + eps).rsqrt() if weight is None else (var + eps).rsqrt() * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        return _scaled(_wide(input), scale, shift).astype(input.dtype)
     dims = (*dims, *range(2, input.ndim))
     count = prod(input.shape[d] for d in dims)
     _several(name, count, input)
-    y, mean, var = _normalize(input, dims, weight, bias, eps)
+    y, op = _normalize(_wide(input), dims, eps, weight, bias)
     if running_mean is not None and input.numel():
-        unbiased = var * (count / (count - 1))
-        for running, found in ((running_mean, mean), (running_var, unbiased)):
+        unbiased = op.var * (count / (count - 1))
+        for running, found in ((running_mean, op.mean), (running_var, unbiased)):
             # the mean is over the images of an instance norm
-            found = found.detach().mean(0).reshape(-1).astype(running.dtype).data
+            found = found.mean(0).reshape(-1).astype(running.dtype)
             running.data = running.data + momentum * (found - running.data)
-    return y
+    return y.astype(input.dtype)
 
 
 def _each(shape, *parameters):

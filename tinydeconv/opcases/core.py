@@ -4,7 +4,10 @@ import numpy as np
 
 from .. import ops
 from ..geometry import ConvGeometry
-from ..ops import conv, elementwise, joining, linalg, maths, promotion, reduction, shape, windows
+from ..ops import (
+    conv, elementwise, formulas, joining, linalg, maths, normalization, promotion, reduction, shape,
+    windows,
+)  # fmt: skip
 from .case import Case
 
 
@@ -28,7 +31,10 @@ def _elementwise():
     yield Case(ops.clamp, "between tensors", (3, 4), [-0.9, 0.3, -1.0, 0.0], [[0.9], [-0.3], [2.0]])
     yield Case(ops.lerp, "", (2, 3), (2, 3), (3,))
     yield Case(e.Where, "broadcast", (2, 3), (2, 1), args=(np.array([True, False, True]),))
-    yield Case(e.Step, "", (2, 3), args=(0.1, 1.0), expect="zero derivative")
+    yield Case(formulas.Step, "", (2, 3), args=(lambda x: x > 0,), expect="zero derivative")
+    yield Case(
+        formulas.Curve, "", (2, 3), args=(lambda m, x: m.sin(x), lambda m, g, x: g * m.cos(x))
+    )
     yield Case(e.FloorDivide, "broadcast", (2, 3), (3,), expect="zero derivative")
     yield Case(e.Remainder, "broadcast", (2, 3), (3,))
     yield Case(e.Relu, "at its corner", [-1.0, 0.0, 1.0], expect="kink")
@@ -128,6 +134,10 @@ def _reduction():
     yield Case(r.Amax, "of equal numbers", [[1.0, 2.0, 2.0]], args=((1,),), expect="kink")
     yield Case(r.Amin, "of equal numbers", [[1.0, 1.0, 2.0]], args=((1,),), expect="kink")
     yield Case(r.CumSum, "", (2, 3), args=(1,))
+    n = normalization
+    yield Case(n.Normalize, "a channel", (2, 3, 2), (1, 3, 1), (1, 3, 1), args=((0, 2), 0.1))
+    yield Case(n.Normalize, "an image", (2, 2, 3), (1, 2, 1), (1, 1, 1), args=((2,), 0.1))
+    yield Case(n.MultiplyAdd, "", (2, 3), (3,), ())
     for op in (r.Softmax, r.LogSoftmax):
         yield Case(op, "in front", (3, 2), args=((0,),))
         yield Case(op, "at the end", (2, 1, 3), args=((2,),))

@@ -166,6 +166,27 @@ for _name, _function in {
     OPERATORS[f"__i{_name}__"] = _in_place
 OPERATORS |= {f"__{f.__name__}__": _operand(f) for f in (eq, ne, lt, le, gt, ge)}
 
+class _InPlace:
+    """Stands where PyTorch has a method that works in place, and tells what to do instead.
+
+    (A __getattr__ could tell it of any name, but makes all attributes slow: an op on small tensors
+    takes a tenth longer.)
+    """
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, x, kind):
+        raise AttributeError(
+            f"a Tensor has no {self.name}_: nothing is changed in place, use x = x.{self.name}(...)"
+            " or its like",
+            name=f"{self.name}_",
+            obj=x,
+        )
+
+
+for _name in (*METHODS, "zero", "fill", "copy", "normal", "uniform"):
+    setattr(Tensor, f"{_name}_", _InPlace(_name))
 for _name, _function in (METHODS | OPERATORS).items():
     setattr(Tensor, _name, _function)
 for _name, _function in PROPERTIES.items():

@@ -8,7 +8,7 @@ from ..backend import array_module
 from ..engine import Op
 from ..kernels.pieces import each, spread
 from ..tensor import Tensor
-from .formulas import fused
+from .formulas import fused, step
 from .maths import log, sign, trunc
 from .promotion import as_tensor, astype, must_be_tensor, promote, result_type
 
@@ -101,7 +101,10 @@ class Abs(Op):
         return spread(abs, x)
 
     def backward(self, g, y, x, needs):
-        return fused(lambda m, g, x: g * m.sign(x), g, x)
+        def slope(m, g, x):
+            return g * step(m, lambda x: x > 0, x) - g * step(m, lambda x: x < 0, x)
+
+        return fused(slope, g, x)
 
 
 class Relu(Op):
@@ -111,7 +114,8 @@ class Relu(Op):
         return spread(lambda x: array_module(x).maximum(x, 0), x)
 
     def backward(self, g, y, x, needs):
-        return fused(lambda m, g, y: g * (y != 0), g, y)  # of a NaN the slope is 1, as in PyTorch
+        # the slope at a NaN is 1, as in PyTorch
+        return fused(lambda m, g, y: g * step(m, lambda y: y != 0, y), g, y)
 
 
 class LeakyRelu(Op):
@@ -120,13 +124,18 @@ class LeakyRelu(Op):
     keeps = ("inputs",)
 
     def __init__(self, slope):
-        self.slope = slope
+        self.slope = float(slope)
 
     def forward(self, x):
-        return array_module(x).where(x > 0, x, x * x.dtype.type(self.slope))
+        xp = array_module(x)
+        return spread(lambda x: xp.maximum(x, 0) + self.slope * xp.minimum(x, 0), x)
 
     def backward(self, g, y, x, needs):
-        return g * Step(low=self.slope)(x)
+        def slope(m, g, x):
+            above = g * step(m, lambda x: x > 0, x)
+            return above + self.slope * (g - above)
+
+        return fused(slope, g, x)
 
 
 class Clamp(Op):
@@ -177,7 +186,7 @@ class Where(Op):
         self.condition = condition
 
     def forward(self, a, b):
-        return array_module(a).where(self.condition, a, b)
+        return each(array_module(a).where, self.condition, a, b)
 
     def backward(self, g, y, a, b, needs):
         zero = as_tensor(0, g, g.dtype)
@@ -225,20 +234,23 @@ def _divisor(b):
 
 # ---------------------------------------------------------------- the functions that people call
 
+# These ops keep nothing, so one object serves every application, and its making costs no time.
+ADD, SUB, MUL, DIV, NEG, RELU = Add(), Sub(), Mul(), Div(), Neg(), Relu()
+
 
 def add(a, b, *, alpha=1):
     """a + alpha * b"""
-    return Add()(*promote(a, b if alpha == 1 else b * alpha))
+    return ADD(*promote(a, b if alpha == 1 else b * alpha))
 
 
 def sub(a, b, *, alpha=1):
     """a - alpha * b"""
-    return Sub()(*promote(a, b if alpha == 1 else b * alpha))
+    return SUB(*promote(a, b if alpha == 1 else b * alpha))
 
 
 def mul(a, b):
     """a * b"""
-    return Mul()(*promote(a, b))
+    return MUL(*promote(a, b))
 
 
 def div(a, b, *, rounding_mode=None):
@@ -246,7 +258,7 @@ def div(a, b, *, rounding_mode=None):
     whole numbers in the operands' dtype.
     """
     if rounding_mode is None:
-        return Div()(*promote(a, b, floating=True))
+        return DIV(*promote(a, b, floating=True))
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f"expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
     whole = floor_divide(a, b)
@@ -274,7 +286,7 @@ def pow(a, b):
 
 def neg(x):
     """-x"""
-    return Neg()(x)
+    return NEG(x)
 
 
 def abs_(x):
@@ -284,7 +296,7 @@ def abs_(x):
 
 def relu(input):
     """max(x, 0)."""
-    return Relu()(input)
+    return RELU(input)
 
 
 def leaky_relu(input, negative_slope=0.01):

@@ -38,6 +38,26 @@ class Curve(Formula):
         return fused(self.slope, g, x)
 
 
+class Step(Op):
+    """1 where test(x) holds, 0 elsewhere; the derivative is zero."""
+
+    keeps = ()
+
+    def __init__(self, test):
+        self.test = test
+
+    def forward(self, x):
+        return self.test(x).astype(x.dtype)
+
+    def backward(self, g, y, x, needs):
+        return None
+
+
+def step(m, test, x):
+    """1 where test(x) holds, 0 elsewhere, in a formula: a comparison alone would forget x."""
+    return Step(test)(x) if m is Tensor else test(x)
+
+
 def recorded(*tensors):
     """Whether what is made of these Tensors now can be differentiated."""
     return is_grad_enabled() and any(x.requires_grad for x in tensors)
@@ -50,10 +70,12 @@ def fused(formula, *tensors):
     return Formula(formula)(*tensors)
 
 
-def fused_sums(formulas, axes, *tensors):
-    """The sums of such formulas over axes, which stay with size 1, in one pass for them all."""
+def fused_sums(formula, axes, *tensors):
+    """The sums over axes, which stay with size 1, of the tuple formula(Tensor, *tensors), likewise
+    in one pass.
+    """
     if recorded(*tensors):
-        return [formula(Tensor, *tensors).sum(axes, keepdim=True) for formula in formulas]
+        return [z.sum(axes, keepdim=True) for z in formula(Tensor, *tensors)]
     arrays = [x.data for x in tensors]
-    of_arrays = [partial(formula, array_module(*arrays)) for formula in formulas]
-    return [tensors[0].wrap(z) for z in SILENCE.copy().run(pieces.sums, of_arrays, axes, *arrays)]
+    formula = partial(formula, array_module(*arrays))
+    return [tensors[0].wrap(z) for z in SILENCE.copy().run(pieces.sums, formula, axes, *arrays)]

@@ -2,7 +2,7 @@
 
 from ..backend import array_module
 from ..engine import Op
-from .promotion import promote
+from .promotion import promote_all
 from .shape import Slice, axis, expand, reshape, squeeze, unsqueeze
 
 
@@ -24,7 +24,7 @@ def cat(tensors, dim=0):
     """Tensors joined along a dimension they have; those of shape (0,) are left out, so that a loop
     can begin with tensor([]).
     """
-    tensors = promote(*_several("cat", tensors))
+    tensors = promote_all(*_several("cat", tensors))
     tensors = [x for x in tensors if x.shape != (0,)] or tensors
     first = tensors[0]
     dim = axis(dim, first.ndim)

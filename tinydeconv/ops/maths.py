@@ -1,13 +1,16 @@
 """Functions of one variable. Integers become float32 first; what rounds has the gradient zero."""
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from ..backend import array_module
 from ..engine import Op
+from ..kernels.pieces import spread
 from ..tensor import Tensor
+from .formulas import fused
 from .promotion import as_floating
 
 
@@ -16,8 +19,11 @@ class Function(Op):
 
     keeps = ("inputs",)
 
+    def __init__(self):
+        self.function = self.name.lower()
+
     def forward(self, x):
-        return getattr(array_module(x), self.name.lower())(x)
+        return spread(getattr(array_module(x), self.function), x)
 
 
 class Exp(Function):
@@ -35,7 +41,7 @@ class Expm1(Function):
     keeps = ("output",)
 
     def backward(self, g, y, x, needs):
-        return g * (y + 1)
+        return fused(lambda m, g, y: g * (y + 1), g, y)
 
 
 class Log(Function):
@@ -49,7 +55,7 @@ class Log1p(Function):
     """log(1 + x), exact near 0."""
 
     def backward(self, g, y, x, needs):
-        return g / (x + 1)
+        return fused(lambda m, g, x: g / (x + 1), g, x)
 
 
 class Sqrt(Function):
@@ -58,35 +64,35 @@ class Sqrt(Function):
     keeps = ("output",)
 
     def backward(self, g, y, x, needs):
-        return g / (2 * y)
+        return fused(lambda m, g, y: g / (2 * y), g, y)
 
 
 class Sin(Function):
     """The sine of an angle in radians."""
 
     def backward(self, g, y, x, needs):
-        return g * cos(x)
+        return fused(lambda m, g, x: g * m.cos(x), g, x)
 
 
 class Cos(Function):
     """The cosine of an angle in radians."""
 
     def backward(self, g, y, x, needs):
-        return -g * sin(x)
+        return fused(lambda m, g, x: -g * m.sin(x), g, x)
 
 
 class Arcsin(Function):
     """The angle, in radians, of which x is the sine."""
 
     def backward(self, g, y, x, needs):
-        return g / sqrt(1 - x * x)
+        return fused(lambda m, g, x: g / m.sqrt(1 - x * x), g, x)
 
 
 class Arctan(Function):
     """The angle, in radians, of which x is the tangent."""
 
     def backward(self, g, y, x, needs):
-        return g / (1 + x * x)
+        return fused(lambda m, g, x: g / (1 + x * x), g, x)
 
 
 class Tanh(Function):
@@ -95,7 +101,7 @@ class Tanh(Function):
     keeps = ("output",)
 
     def backward(self, g, y, x, needs):
-        return g * (1 - y * y)
+        return fused(lambda m, g, y: g * (1 - y * y), g, y)
 
 
 class Sigmoid(Op):
@@ -104,12 +110,10 @@ class Sigmoid(Op):
     keeps = ("output",)
 
     def forward(self, x):
-        xp = array_module(x)
-        e = xp.exp(-abs(x))  # of |x| alone, so that nothing overflows
-        return xp.where(x < 0, e, xp.ones_like(e)) / (1 + e)
+        return spread(partial(_sigmoid, array_module(x)), x)
 
     def backward(self, g, y, x, needs):
-        return g * y * (1 - y)
+        return fused(lambda m, g, y: g * y * (1 - y), g, y)
 
 
 class Softplus(Op):
@@ -119,35 +123,44 @@ class Softplus(Op):
 
     def forward(self, x):
         xp = array_module(x)
-        return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
+        return spread(lambda x: xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x))), x)
 
     def backward(self, g, y, x, needs):
-        return g * sigmoid(x)
+        return fused(lambda m, g, x: g * _sigmoid(m, x), g, x)
 
 
 class Erf(Op):
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, to rounding.
-
-    With t = 2 / (2 + |x|) the function log(erfc(|x|) / t) + x^2 is so smooth that a polynomial
-    gives it (Press et al., Numerical Recipes, 6.2.2); it is fitted to Python's own erfc below.
-    """
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, to rounding."""
 
     keeps = ("inputs",)
 
     def forward(self, x):
-        xp = array_module(x)
-        z = xp.minimum(abs(x), 6)  # from there on, erf is 1
-        t = 2 / (2 + z)
-        s = (2 * t - (1 + T_MIN)) / (1 - T_MIN)  # in [-1, 1]
-        *lower, highest = POLYNOMIALS[x.itemsize == 8]
-        p = xp.full_like(x, highest)
-        for c in reversed(lower):  # Horner's rule
-            p *= s
-            p += c
-        return xp.copysign(1 - t * xp.exp(p - z * z), x)
+        return spread(partial(_erf, array_module(x)), x)
 
     def backward(self, g, y, x, needs):
-        return g * exp(-x * x) * (2 / math.sqrt(math.pi))
+        return fused(lambda m, g, x: g * m.exp(-x * x) * (2 / math.sqrt(math.pi)), g, x)
+
+
+def _sigmoid(m, x):
+    """The sigmoid in a formula: exp(-x) may be infinite, which derivatives do not forgive."""
+    return x.sigmoid() if m is Tensor else 1 / (1 + m.exp(-x))
+
+
+def _erf(m, x):
+    """The error function in a formula.
+
+    With t = 2 / (2 + |x|) the function log(erfc(|x|) / t) + x^2 is so smooth that a polynomial
+    gives it (Press et al., Numerical Recipes, 6.2.2); it is fitted to Python's own erfc below.
+    """
+    if m is Tensor:
+        return x.erf()
+    z = m.minimum(abs(x), 6)  # from there on, erf is 1
+    t = 2 / (2 + z)
+    s = (2 * t - (1 + T_MIN)) / (1 - T_MIN)  # in [-1, 1]
+    *lower, p = POLYNOMIALS[x.dtype.itemsize == 8]
+    for c in reversed(lower):  # Horner's rule
+        p = p * s + c
+    return m.copysign(1 - t * m.exp(p - z * z), x)
 
 
 T_MIN = 2 / (2 + 6)
@@ -198,9 +211,10 @@ class Rounding(Op):
 
 def _function(op, name=None):
     """The function of Tensors that applies an op of one variable."""
+    one = op()  # serves every application, for it keeps nothing
 
     def apply(input):
-        return op()(as_floating(input))
+        return one(as_floating(input))
 
     apply.__name__ = apply.__qualname__ = name or op.__name__.lower()
     apply.__doc__ = op.__doc__

@@ -123,29 +123,23 @@ def as_tensor(value, like, dtype):
     return like.wrap(silence.run(asarray(value).astype, dtype))
 
 
-def promote(*operands, floating=False):
-    """The operands (at least one Tensor) as Tensors of their common dtype; with `floating`,
+def promote(a, b, floating=False):
+    """Two operands (at least one a Tensor) as Tensors of their common dtype; with `floating`,
     integers become float32.
     """
-    like, scalars = None, False
-    for v in operands:
-        if isinstance(v, Tensor):
-            if like is None:
-                like = v
-            elif v._data.dtype is not like._data.dtype:
-                return _promote(operands, floating)
-        elif type(v) in _PLAIN:
-            scalars = True
-        else:
-            return _promote(operands, floating)
-    if like is None or like._data.dtype.kind != "f":
-        return _promote(operands, floating)
-    if not scalars:
-        return operands
-    return [v if isinstance(v, Tensor) else as_tensor(v, like, like._data.dtype) for v in operands]
+    like, other = (a, b) if isinstance(a, Tensor) else (b, a)
+    if isinstance(like, Tensor):  # most often there is little to find out, and no time to lose
+        dtype = like._data.dtype
+        if isinstance(other, Tensor):
+            if other._data.dtype is dtype and (dtype.kind == "f" or not floating):
+                return a, b
+        elif type(other) in _PLAIN and dtype.kind == "f":
+            return as_tensor(a, like, dtype), as_tensor(b, like, dtype)
+    return promote_all(a, b, floating=floating)
 
 
-def _promote(operands, floating):
+def promote_all(*operands, floating=False):
+    """Any number of operands in the same way."""
     tensors = [v for v in operands if isinstance(v, Tensor)]
     if not tensors:
         raise TypeError(f"expected a Tensor, got {', '.join(type(v).__name__ for v in operands)}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..engine import Op
+from ..kernels.pieces import LARGE, sums
 from .promotion import FLOAT
 
 # ---------------------------------------------------------------- the ops
@@ -79,9 +80,10 @@ class SumTo(Op):
 
     def forward(self, x):
         new = x.ndim - len(self.shape)
-        repeated = (new + i for i, n in enumerate(self.shape) if n == 1 and x.shape[new + i] != 1)
+        repeated = [new + i for i, n in enumerate(self.shape) if n == 1 and x.shape[new + i] != 1]
         added = (*range(new), *repeated)
-        return (add_up(x, added, True) if added else x.copy()).reshape(self.shape)
+        total = add_up(x, added, keepdims=bool(repeated)) if added else x.copy()
+        return total if total.shape == self.shape else total.reshape(self.shape)
 
     def backward(self, g, y, x, needs):
         return BroadcastTo(x.shape)(g)
@@ -89,7 +91,10 @@ class SumTo(Op):
 
 def add_up(array, axes, keepdims):
     """The sum of an array in its own dtype; float16 is added up in float32, as in PyTorch."""
-    wide = np.promote_types(array.dtype, FLOAT) if array.dtype.kind == "f" else None
+    if array.size >= LARGE:
+        (total,) = sums(lambda x: (x,), axes, array)
+        return total if keepdims else total.squeeze(axes)
+    wide = FLOAT if array.dtype == np.float16 else None
     return array.sum(axes, wide, keepdims=keepdims).astype(array.dtype, copy=False)
 
 

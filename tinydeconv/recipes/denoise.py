@@ -1,12 +1,13 @@
-"""The denoiser: trained on real photographs, measured on two that it has never seen, put to use."""
+"""The denoiser: trained on real photographs and measured on two that it has never seen."""
 
 import json
+import subprocess
+import time
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import tinydeconv as td
@@ -14,35 +15,42 @@ from tinydeconv import models, optim, viz
 from tinydeconv.data import HELD_OUT, SIGMA, Crops, Loader, add_noise, photograph
 from tinydeconv.data.images import images_extra
 from tinydeconv.metrics import psnr, ssim
-from tinydeconv.nn import functional as F
 from tinydeconv.recipes.classical import METHODS
+from tinydeconv.recipes.learned import denoise
 from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, read_settings
 
-FIRST = "chelsea"  # the training photograph of the first picture
-NOISE_SEED = 0  # of the noise on every photograph in a picture or a table
+FIRST = "chelsea"  # the training photograph of the first picture and of the log
 FIRST_PICTURE = 200  # steps, some five seconds
+ROWS = 40  # of the log
+NOISE = 0, 55 / 255  # the weakest and the strongest in training
+MEASURED = 15 / 255, SIGMA, 50 / 255
+NOISE_SEED = 0  # of the noise on every photograph in a picture or a table
 ZOOM = {"camera": (80, 195, 100), "astronaut": (70, 175, 100), "chelsea": (80, 120, 100)}
-TILE, MARGIN = 256, 16  # pixels; the network looks 15 pixels far
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a training depends on."""
+    """Everything that a training depends on; the defaults are the demo's."""
 
-    steps: int = 12000
+    steps: int = 6000
     seed: int = 0
     channels: tuple = (16, 24, 48)
-    batch_size: int = 8
+    batch_size: int = 16
     crop: int = 32  # pixels
     epoch: int = 500  # batches
     max_lr: float = 5e-3
 
     def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
         sizes = (self.steps, self.batch_size, self.crop, self.epoch, *self.channels)
         whole = all(isinstance(n, int) for n in (*sizes, self.seed))
         if not (whole and min(sizes) >= 1 and self.seed >= 0 and 0 < self.max_lr < inf):
             raise ValueError(f"expected positive numbers, whole but for max_lr, got {self}")
+
+
+DEMO = Settings()
+FULL = Settings(steps=20000, channels=(24, 48, 80), batch_size=16, crop=48, max_lr=4e-3)
 
 
 def start(folder, settings):
@@ -79,7 +87,7 @@ def resume(folder):
 
 def _training(path, settings):
     images_extra("matplotlib")  # if it is missing, say so now, not when the picture is due
-    crops = Crops(size=settings.crop, seed=settings.seed)
+    crops = Crops(size=settings.crop, sigma=NOISE, seed=settings.seed)
     td.manual_seed(settings.seed)
     model = models.Denoiser(settings.channels)
     optimizer = optim.Adam(model.parameters())
@@ -90,8 +98,10 @@ def _training(path, settings):
     )
 
 
-def _loss(model, noisy, clean):
-    return F.mse_loss(model(td.tensor(noisy)), td.tensor(clean))
+def _loss(model, noisy, clean, sigma):
+    """The mean squared error, where strong noise, of which more is left, has less weight."""
+    error = model(td.tensor(noisy), td.tensor(sigma)) - td.tensor(clean)
+    return ((error**2).mean((1, 2, 3)) / td.tensor(sigma + 5 / 255)).mean()
 
 
 def train(training):
@@ -100,80 +110,121 @@ def train(training):
     Returns the measurements as a table to print.
     """
     folder, model = training.path.parent, training.model
+    made = {"command": _command(training.settings), "commit": _commit()}
+    log = _log(training, folder / "log.csv")
 
     def first_picture():
-        viz.denoise_panel(folder / "first.png", {FIRST: _results(model, FIRST, {})}, ZOOM)
+        log()
+        viz.denoise_panel(folder / "first.png", {FIRST: denoised(model, FIRST, SIGMA, {})}, ZOOM)
         tqdm.write(f"a first picture, after step {training.step}: {folder / 'first.png'}")
 
-    training.run(stages={min(FIRST_PICTURE, training.steps): first_picture})
-    models.save(model, folder / "weights.safetensors")
-    viz.loss_curve(folder / "loss.png", training.losses, "mean squared error")
+    every = -(-training.steps // ROWS)
+    stages = dict.fromkeys([*range(every, training.steps, every), training.steps], log)
+    training.run(stages=stages | {min(FIRST_PICTURE, training.steps): first_picture})
+    models.save(model, folder / "weights.safetensors", {**made, "settings": training.settings})
+    viz.loss_curve(folder / "loss.png", training.losses, "mean squared error / noise")
     print(f"measuring on {' and '.join(HELD_OUT)} ...", flush=True)
-    results = {name: _results(model, name, METHODS) for name in HELD_OUT}
-    viz.denoise_panel(folder / "denoise.png", results, ZOOM)
+    results = {
+        name: {sigma: denoised(model, name, sigma, METHODS) for sigma in MEASURED}
+        for name in HELD_OUT
+    }
+    panel = {name: images[SIGMA] for name, images in results.items()}
+    viz.denoise_panel(folder / "denoise.png", panel, ZOOM)
     return _measurements(results, training, folder)
 
 
-def _results(model, name, methods):
-    """{label: image} of one photograph: clean, noisy, and what methods and network make of it."""
+def _command(settings):
+    """What to type for a training with these settings."""
+    short = {name: settings[name] for name in ("steps", "seed")}
+    size = ["--full"] if asdict(FULL) | short == settings else []
+    options = [f"--{name} {value}" for name, value in short.items()]
+    return " ".join(["tinydeconv train denoise", *size, *options])
+
+
+def _commit():
+    """The commit of the checkout that this is, if it is one."""
+    root = Path(td.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    words = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    return done.stdout.strip() or None
+
+
+def _log(training, path):
+    """A function that adds a row to a CSV file; of a training that goes on, the rows so far stay.
+
+    loss: the mean since the last row; psnr: in dB, of the first picture's photograph
+    """
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = [line.split(",") for line in lines[1:]]
+    rows = [row for row in rows if int(row[0]) <= training.step]
+    start = time.monotonic() - (float(rows[-1][-1]) if rows else 0)
+
+    def log():
+        loss = np.mean(training.losses[int(rows[-1][0]) if rows else 0 :])
+        images = denoised(training.model, FIRST, SIGMA, {})
+        quality = psnr(images["clean"], images["network"])
+        seconds = time.monotonic() - start
+        rows.append([str(training.step), f"{loss:.6f}", f"{quality:.3f}", f"{seconds:.1f}"])
+        table = [["step", "loss", "psnr", "seconds"], *rows]
+        write_atomically(path, "".join(",".join(row) + "\n" for row in table).encode())
+
+    return log
+
+
+def denoised(model, name, sigma, methods):
+    """{label: image} of a photograph: clean, noisy, and what the methods and the network made."""
     clean = photograph(name)
-    noisy = add_noise(clean, SIGMA, np.random.default_rng(NOISE_SEED))
-    made = {label: method(noisy) for label, method in methods.items()}
-    network = denoise(model, noisy)
+    noisy = add_noise(clean, sigma, np.random.default_rng(NOISE_SEED))
+    made = {label: method(noisy, sigma) for label, method in methods.items()}
+    network = denoise(model, noisy, sigma)
     return {"clean": clean, "noisy": np.clip(noisy, 0, 1), **made, "network": network}
 
 
 def _measurements(results, training, folder):
     """Writes PSNR and SSIM of every result as JSON and as the table that is returned."""
     measured = {
-        name: {
-            label: {"psnr": psnr(images["clean"], image), "ssim": ssim(images["clean"], image, 1)}
-            for label, image in images.items()
-            if label != "clean"
-        }
-        for name, images in results.items()
+        name: {f"{255 * sigma:g}": quality(images) for sigma, images in of_sigma.items()}
+        for name, of_sigma in results.items()
     }
-    told = {"sigma": SIGMA, "noise_seed": NOISE_SEED, "training": training.settings}
-    text = json.dumps({**told, "photographs": measured}, indent=1)
-    write_atomically(folder / "results.json", text.encode())
+    told = {"noise_seed": NOISE_SEED, "training": training.settings, "photographs": measured}
+    write_atomically(folder / "results.json", json.dumps(told, indent=1).encode())
     table = _table(measured)
     write_atomically(folder / "table.txt", table.encode())
     return table
 
 
+def quality(images):
+    """{label: {"psnr": dB, "ssim": number}} of all images but the clean one."""
+    clean = images["clean"]
+    return {
+        label: {"psnr": psnr(clean, image), "ssim": ssim(clean, image, 1)}
+        for label, image in images.items()
+        if label != "clean"
+    }
+
+
 def _table(measured):
-    """Rows of methods, columns of photographs, and who beats whom."""
-    first, *_ = measured.values()
-    lines = ["PSNR in dB (SSIM)" + "".join(f"{name:>18}" for name in measured)]
-    for label in first:
-        cells = (f"{m[label]['psnr']:.2f} ({m[label]['ssim']:.3f})" for m in measured.values())
-        lines.append(f"{label:17}" + "".join(f"{cell:>18}" for cell in cells))
-    for rival in METHODS:
-        won = [n for n, m in measured.items() if m["network"]["psnr"] > m[rival]["psnr"]]
-        where = " and ".join(won) or "neither photograph"
-        lines.append(f"By PSNR, the network beats {rival} on {where}.")
-    lines.append(
-        f"Whole grey photographs in [0, 1] that no training touched; Gaussian noise of {SIGMA:.3f} "
-        f"(25/255), not clipped, seed {NOISE_SEED}; results clipped."
-    )
-    return "\n".join(lines) + "\n"
+    """For each noise rows of methods and columns of photographs; then by how much the network wins.
 
-
-def denoise(model, image):
-    """An image (H, W) or (H, W, 3) in [0, 1] without its noise; each channel by itself.
-
-    It goes through the network in tiles, so memory does not grow with the image.
+    measured: {photograph: {255 * sigma: {label: {"psnr": dB, "ssim": number}}}}
     """
-    channels = np.atleast_3d(image).transpose(2, 0, 1)[:, None]
-    height, width = image.shape[:2]
-    border = ((0, 0), (0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))
-    padded = np.pad(channels, border, mode="symmetric")
-    result = np.empty_like(channels)
-    with td.no_grad(), threadpool_limits(1, "blas"):  # see Training.run
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                rows, columns = (slice(i, i + TILE + 2 * MARGIN) for i in (top, left))
-                tile = model(td.tensor(padded[:, :, rows, columns])).numpy()
-                inside = tile[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
-                result[:, :, top : top + TILE, left : left + TILE] = inside
-    return np.clip(result[:, 0].transpose(1, 2, 0).reshape(image.shape), 0, 1)
+    lines, margins = [], {rival: [] for rival in METHODS}
+    for sigma in next(iter(measured.values())):
+        columns = [of_sigma[sigma] for of_sigma in measured.values()]
+        lines += ["", f"sigma {sigma:11}" + "".join(f"{name:>18}" for name in measured)]
+        for label in columns[0]:
+            cells = (f"{c[label]['psnr']:.2f} ({c[label]['ssim']:.3f})" for c in columns)
+            lines.append(f"{label:17}" + "".join(f"{cell:>18}" for cell in cells))
+        for rival, found in margins.items():
+            found += [c["network"]["psnr"] - c[rival]["psnr"] for c in columns]
+    lines.append("")
+    for rival, found in margins.items():
+        lines.append(f"network against {rival}: {min(found):+.2f} to {max(found):+.2f} dB")
+    return (
+        "PSNR in dB (SSIM) of whole grey photographs that no training touched; Gaussian noise of\n"
+        f"standard deviation sigma / 255, not clipped, seed {NOISE_SEED}; results clipped.\n"
+        + "\n".join(lines)
+        + "\n"
+    )
