@@ -38,7 +38,7 @@ class Walk:
     """
 
     together = 1  # rows that a panel must not part
-    share = 1  # products that are left of those of the definition
+    share = 1.0  # products that are left of those of the definition
 
     def __init__(self, small, kernel, stride, dilation, low, groups):
         self.small, self.kernel, self.groups = small, kernel, groups

@@ -79,7 +79,7 @@ class _Batch:
         _hire(helpers)
         try:
             # Ctrl-C can come between two lines, but not inside one call of C: so all are counted.
-            self.ordered.extend(map(_orders.put, [self] * helpers))
+            self.ordered.extend(map(_state.orders.put, [self] * helpers))
             self.take_jobs()
             self.wait()
         except BaseException:  # Ctrl-C: the helpers still write to the caller's arrays
@@ -110,7 +110,7 @@ def _help():
     """The life of a helper."""
     np.seterr(all="ignore")  # the engine's choice for its own thread; each has a setting of its own
     while True:
-        batch = _orders.get()
+        batch = _state.orders.get()
         batch.take_jobs()
         batch.finished.append(None)
         batch.done.put(None)
@@ -119,11 +119,11 @@ def _help():
 
 def _hire(number):
     """Makes sure that there are so many helpers, which live as long as the process."""
-    with _lock:
-        while len(_helpers) < number:
+    with _state.lock:
+        while len(_state.helpers) < number:
             helper = threading.Thread(target=_help, name="tinydeconv kernel", daemon=True)
             helper.start()
-            _helpers.append(helper)
+            _state.helpers.append(helper)
 
 
 def scratch(name, shape, dtype):
@@ -150,7 +150,7 @@ class _OneBlasThread:
 
     def __enter__(self):
         self.guard = weakref.ref(self, _let_go)
-        with _lock:
+        with _state.lock:
             if not _holders:
                 for library in _blas():
                     _before[library] = library.get_num_threads()
@@ -160,11 +160,11 @@ class _OneBlasThread:
 
     def __exit__(self, *error):
         _let_go(self.guard)
-        self.guard = None
+        del self.guard
 
 
 def _let_go(guard):
-    with _lock:
+    with _state.lock:
         if set(_holders) == {id(guard)}:
             for library, number in _before.items():
                 library.set_num_threads(number)
@@ -182,16 +182,24 @@ def _blas():
 _libraries = None
 
 
+class _State:
+    """What the threads of a process share."""
+
+    def __init__(self):
+        self.lock = threading.RLock()  # again in the same thread: for a weak reference's call
+        self.orders: SimpleQueue = SimpleQueue()
+        self.helpers: list = []
+
+
 def _start_anew():
     """A forked child has none of its parent's threads, and locks as they happened to be."""
-    global _lock, _orders, _helpers, _local
-    _lock = threading.RLock()  # again in the same thread: garbage may be collected at any time
-    _orders, _helpers = SimpleQueue(), []
-    _local = threading.local()
+    global _state
+    _state = _State()
 
 
+_local = threading.local()
+_state = _State()
 _holders: dict = {}
 _before: dict = {}
-_start_anew()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
