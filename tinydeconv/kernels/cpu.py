@@ -18,6 +18,7 @@ from .patches import Walk, cut, sizes, walk_over
 from .threads import run, scratch
 
 CACHE = 2**19  # numbers in the patches of a panel: 2 MB of float32
+WHOLE = 2**22  # numbers in an image that features scatter onto, at most
 WIDE = 256  # positions in a panel all the same: the product of a narrower one is slow
 SUMMED = 1024  # positions in a panel whose products are summed up, as adding costs a pass
 JOB = 2**22  # multiplications for which it is worth to wake a thread, some 50 microseconds
@@ -47,7 +48,8 @@ def conv_transpose(y, w, geometry):
 
     Either each feature scatters its kernel onto the image, or each pixel gathers from the features
     that meet it. Scattering adds numbers for each channel of the image, gathering copies some for
-    each one of the features: the fewer decide.
+    each one of the features, which is quicker for as many; and gathering can be cut into panels,
+    scattering needs a whole image.
     """
     channels = w.shape[1] * geometry.groups
     shape = len(y), channels, *geometry.big
@@ -56,8 +58,8 @@ def conv_transpose(y, w, geometry):
     if _is_dense(geometry):
         return matmul(_rows(y), _rows(w)).reshape(shape)
     x = np.empty(shape, y.dtype)
-    form = _scatterings if 4 * channels <= len(w) else _gatherings
-    run(_call, list(form(y, w, x, geometry)))
+    few = 4 * channels <= len(w) and channels * prod(geometry.padded) <= WHOLE
+    run(_call, list((_scatterings if few else _gatherings)(y, w, x, geometry)))
     return x
 
 

@@ -155,7 +155,12 @@ class _Place(np.lib.mixins.NDArrayOperatorsMixin):
     def __init__(self, program, number):
         self.program, self.number, self.dtype = program, number, program.dtype
 
+    def __array_function__(self, function, types, args, kwargs):
+        return NotImplemented  # NumPy then says in an error which function is not elementwise
+
     def __array_ufunc__(self, operation, method, *operands, **options):
+        if method != "__call__" or options:
+            return NotImplemented
         numbers = [self.program.number(value) for value in operands]
         result = self.program.number(None)
         self.program.steps.append((operation, numbers, result))
