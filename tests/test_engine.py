@@ -572,6 +572,19 @@ def test_a_hook_on_a_computed_tensor_acts_on_all_behind_it_once():
     assert numbers(x.grad) == [-21.0, -21.0]
 
 
+def test_consumers_come_first_in_any_graph():
+    """What a linear function of leaves made at any time passes on: its own coefficients."""
+    random, leaves, made = np.random.default_rng(0), [], []
+    for step in range(120):
+        if step % 10 == 0:
+            leaves.append(leaf(float(step)))
+            made.append((leaves[-1], np.eye(12)[step // 10]))
+        (a, of_a), (b, of_b) = (made[i] for i in random.choice(len(made), 2))
+        made.append((a * 0.5 - b * 0.25, of_a * 0.5 - of_b * 0.25))
+    last, expected = sum(x for x, _ in made), sum(c for _, c in made)
+    np.testing.assert_allclose([g.item() for g in td.grad(last, leaves)], expected, rtol=1e-12)
+
+
 def test_hooks_run_consumers_first():
     order = []
     x = leaf(2.0)
@@ -775,6 +788,34 @@ def test_a_kept_gradient_shares_no_memory_with_a_leafs():
     assert not np.shares_memory(x.grad.data, y.grad.data)
 
 
+def test_many_gradients_are_added_up_without_touching_one_that_is_shared():
+    x, a = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    y = x * 2
+    y.retain_grad()
+    seen = []
+    y.register_hook(lambda g: seen.append(g))
+    # the same g goes to x, a and y; then x gets four more
+    ((x + a) + y + x + x + x).sum().backward()
+    assert numbers(x.grad) == [6.0, 6.0]
+    assert numbers(a.grad) == numbers(y.grad) == numbers(seen[0]) == [1.0, 1.0]
+
+
+def test_a_sum_of_many_gradients_can_be_differentiated():
+    x = leaf([0.5, -1.0])
+    y = sum((x**n for n in range(2, 7)), x)
+    (g,) = td.grad(y.sum(), x, create_graph=True)
+    (h,) = td.grad(g.sum(), x, create_graph=True)
+    for found, order in ((g, 1), (h, 2)):
+        expected = [np.polyval(np.polyder([1, 1, 1, 1, 1, 1, 0], order), v) for v in x.tolist()]
+        np.testing.assert_allclose(numbers(found), expected, rtol=1e-12)
+
+
+def test_many_gradients_are_added_up_in_silence(recwarn):
+    x = leaf([1.0], np.float32)
+    (x + x + x + x).backward(td.tensor([1e38]))
+    assert numbers(x.grad) == [INF] and not recwarn.list
+
+
 def test_backward_towards_some_inputs():
     a, b = leaf(2.0), leaf(3.0)
     y = a * b
@@ -896,7 +937,9 @@ def test_an_unused_input_is_an_error_unless_allowed():
         td.grad((x * x).sum(), td.ones(2), allow_unused=True)
 
 
-@pytest.mark.parametrize("op", [Sign(), Step(lambda x: x > 0), Rounding("floor"), lambda x: x // 2.0])
+@pytest.mark.parametrize(
+    "op", [Sign(), Step(lambda x: x > 0), Rounding("floor"), lambda x: x // 2.0]
+)
 def test_a_derivative_known_to_be_zero_is_zeros_not_an_error(op):
     x, y = leaf([1.0, -2.0]), leaf([1.0])
     (g,) = td.grad(op(x).sum(), x)
@@ -1022,6 +1065,34 @@ def test_without_detection_they_pass_in_silence(recwarn):
     assert not recwarn.list
 
 
+def test_silence_is_ours_alone():
+    with np.errstate(all="raise"):
+        assert td.zeros(1).log().tolist() == [-INF]
+        assert (td.ones(1, dtype=np.float16) * 1e9).tolist() == [INF]
+        with pytest.raises(FloatingPointError):
+            np.log(np.zeros(1))
+
+
+class Nested(engine.Op):
+    """A forward may apply ops, and other threads may be in the middle of the same."""
+
+    linear = True
+
+    def forward(self, x):
+        return td.log(td.zeros(1)).data * 0 + x + 1
+
+    def backward(self, g, y, x, needs):
+        return g
+
+
+def test_a_forward_may_apply_ops():
+    x = leaf([1.0])
+    with np.errstate(all="raise"):
+        y = Nested()(x)
+    y.backward()
+    assert np.isnan(y.item()) and numbers(x.grad) == [1.0]
+
+
 def test_detection_ends_with_its_block_and_is_per_thread():
     seen = []
     with td.detect_anomaly():
@@ -1058,14 +1129,23 @@ class Forgetful(engine.Op):
         return (g,)
 
 
+class Bare(Misshapen):
+    def backward(self, g, y, x, needs):
+        return g.data * 2
+
+
 def test_a_wrong_backward_is_refused_by_the_walk():
     x = td.ones(2, 3, requires_grad=True)
     with refused(RuntimeError, "Misshapen.backward", "input 0", "()", "(2, 3)"):
         Misshapen()(x).sum().backward()
     with refused(RuntimeError, "Widened.backward", "input 0", "float64", "float32"):
         Widened()(x).sum().backward()
-    with pytest.raises(ValueError):
+    with refused(ValueError, "Forgetful.backward", 1, 2):
         Forgetful()(x, x).sum().backward()
+    with refused(TypeError, "Bare.backward", "input 0", "Tensor", "ndarray"):
+        Bare()(x).sum().backward()
+    for wrong in (Misshapen, Widened, Forgetful, Bare):
+        assert x.grad is None, wrong
 
 
 def test_nodes_read_like_pytorchs():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinydeconv.geometry import ConvGeometry
-from tinydeconv.kernels import cpu, patches, reference, threads
+from tinydeconv.kernels import cpu, patches, reference, threads, windows
 from tinydeconv.kernels import reference as kernels
 
 of_conv, of_transposed = ConvGeometry.of_conv, ConvGeometry.of_transposed
@@ -395,7 +395,7 @@ def test_max_pool_indices(big, kernel, stride, padding, dilation):
         np.zeros((0, 2, *big)),
     ):
         x.flags.writeable = False
-        indices = kernels.max_pool_indices(x, geometry)
+        indices = windows.max_pool_indices(x, geometry)
         _, expected = naive.max_pool(x, geometry.kernel, geometry.stride, padding, dilation)
         assert indices.dtype == np.int64
         np.testing.assert_array_equal(indices, expected)
@@ -404,7 +404,7 @@ def test_max_pool_indices(big, kernel, stride, padding, dilation):
 def test_a_pixel_of_minus_infinity_still_beats_the_padding():
     x = rng.normal(size=(2, 3, 4, 5))
     x[:, :, :2, 1:] = x[:, :, :, 3:] = -np.inf
-    indices = kernels.max_pool_indices(x, of_conv((4, 5), 2, 1, 1))
+    indices = windows.max_pool_indices(x, of_conv((4, 5), 2, 1, 1))
     values, _ = naive.max_pool(x, 2, 1, 1)
     flat = x.reshape(2, 3, 20)
     picked = np.take_along_axis(flat, indices.reshape(2, 3, -1), 2).reshape(indices.shape)
@@ -413,13 +413,13 @@ def test_a_pixel_of_minus_infinity_still_beats_the_padding():
 
 def test_a_nan_wins():
     x = np.array([[[1.0, np.nan, 2.0, 4.0, 3.0]]])
-    assert kernels.max_pool_indices(x, of_conv((5,), 3, 1, 1)).tolist() == [[[1, 1, 1, 3, 3]]]
+    assert windows.max_pool_indices(x, of_conv((5,), 3, 1, 1)).tolist() == [[[1, 1, 1, 3, 3]]]
 
 
 def test_max_pool_indices_with_a_window_over_the_end():
     x = np.array([[[1.0, 5.0, 2.0, 4.0, -3.0]]])
     geometry = of_conv((5,), 2, 2, ceil_mode=True)
-    assert kernels.max_pool_indices(x, geometry).tolist() == [[[1, 3, 4]]]
+    assert windows.max_pool_indices(x, geometry).tolist() == [[[1, 3, 4]]]
 
 
 @pytest.mark.parametrize("kernel, stride, padding", [((2, 3), 2, 0), (3, (1, 2), 1), (2, 3, 1)])
@@ -428,14 +428,14 @@ def test_window_sizes(kernel, stride, padding):
     ones = np.ones((1, 1, 6, 7))
     pixels = naive.avg_pool(ones, geometry.kernel, geometry.stride, padding)[0, 0]
     taps = prod(geometry.kernel)
-    sizes = kernels.window_sizes(geometry, include_padding=False)
+    sizes = windows.window_sizes(geometry, include_padding=False)
     np.testing.assert_allclose(sizes, pixels * taps, rtol=1e-15)
     assert sizes.dtype == np.int64
-    assert (kernels.window_sizes(geometry, include_padding=True) == taps).all()
+    assert (windows.window_sizes(geometry, include_padding=True) == taps).all()
 
 
 def test_window_sizes_where_a_window_hangs_over_the_end():
     """As PyTorch: what lies beyond the image and its padding never counts."""
     geometry = of_conv((6,), 3, 2, 1, ceil_mode=True)  # windows from -1, 1, 3 and 5 on
-    assert kernels.window_sizes(geometry, include_padding=True).tolist() == [3, 3, 3, 2]
-    assert kernels.window_sizes(geometry, include_padding=False).tolist() == [2, 3, 3, 1]
+    assert windows.window_sizes(geometry, include_padding=True).tolist() == [3, 3, 3, 2]
+    assert windows.window_sizes(geometry, include_padding=False).tolist() == [2, 3, 3, 1]

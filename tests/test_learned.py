@@ -1,5 +1,7 @@
 """The network put to use: photographs of every kind and size, at the command line and off it."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,18 +11,24 @@ import tinydeconv as td
 from tinydeconv import models
 from tinydeconv.cli import main
 from tinydeconv.data import add_noise, estimate_sigma, photograph
+from tinydeconv.recipes import denoise as denoise_recipe
 from tinydeconv.recipes import learned
 from tinydeconv.recipes.learned import OPPONENT, TILE, denoise, noise_levels
+from tinydeconv.serialize import load_json
 
 rng = np.random.default_rng(0)
 
 
 def whole(model, image, sigma):
-    """A grey image through the network in one piece, with borders mirrored."""
-    padded = np.pad(image, model.margin, mode="symmetric")[None, None]
-    result = model(td.tensor(padded), td.tensor([sigma])).detach().numpy()[0, 0]
-    inside = slice(model.margin, -model.margin)
-    return result[inside, inside]
+    """A grey image through the network in one piece, in four turns, with borders mirrored."""
+    m, (height, width) = model.margin, image.shape
+    padded = np.pad(image, [(m, m + -n % m) for n in image.shape], mode="symmetric")
+    results = []
+    for turns in range(4):
+        turned = np.rot90(padded, turns).copy()[None, None]
+        result = model(td.tensor(turned), td.tensor([sigma])).detach().numpy()[0, 0]
+        results.append(np.rot90(result, -turns))
+    return np.mean(results, axis=0)[m : m + height, m : m + width]
 
 
 # ---------------------------------------------------------------- an image
@@ -63,7 +71,7 @@ def test_memory_for_the_network_does_not_grow_with_the_image(monkeypatch):
 
     monkeypatch.setattr(learned, "TILE", 64)
     denoise(Model(), draw(200, 300), 0.1)
-    assert len(largest) == 4 * 5 and max(largest) == (1, 1, 64 + 2 * 16, 64 + 2 * 16)
+    assert len(largest) == 4 * 5 * 4 and max(largest) == (1, 1, 64 + 2 * 16, 64 + 2 * 16)
 
 
 def test_a_grey_image_with_three_equal_colours_has_nothing_in_the_differences():
@@ -190,10 +198,18 @@ def test_the_result_stands_beside_the_photograph(tmp_path, files):
 # ---------------------------------------------------------------- the weights of the package
 
 
-SHIPPED = models.SHIPPED.exists()
+def test_the_shipped_weights_say_how_they_were_made():
+    assert models.SHIPPED.stat().st_size < 1_000_000
+    made = load_json(models.SHIPPED, models.KEY)["made"]
+    assert made["command"] == denoise_recipe._command(made["settings"])
+    assert "--full" in made["command"] and f"--seed {made['settings']['seed']}" in made["command"]
+    assert re.fullmatch("[0-9a-f]{40}", made["commit"])  # not "-dirty"
+    head, *lines = models.SHIPPED.with_suffix(".csv").read_text(encoding="utf-8").splitlines()
+    assert head == "step,loss,psnr,seconds"
+    step, loss, quality, seconds = map(float, lines[-1].split(","))
+    assert step == made["settings"]["steps"] and quality > 30 and seconds < 30 * 60
 
 
-@pytest.mark.skipif(not SHIPPED, reason="no weights")
 def test_the_shipped_weights_remove_noise_of_every_strength():
     model, clean = models.load(), photograph("camera")[100:228, 150:278]
     for sigma, gain in {5: 1, 15: 4, 25: 5, 50: 8}.items():

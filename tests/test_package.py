@@ -67,7 +67,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     (info,) = {name.split("/")[0] for name in names if not name.startswith("tinydeconv/")}
     assert info.endswith(".dist-info")
-    assert {"tinydeconv/py.typed", "tinydeconv/tensor.pyi"} <= set(names)
+    files = ("py.typed", "tensor.pyi", "models/denoiser.safetensors", "models/denoiser.csv")
+    assert {f"tinydeconv/{file}" for file in files} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
 
     folder = tmp_path / "my 文件夹 中文"

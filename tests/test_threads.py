@@ -25,6 +25,7 @@ of_conv = ConvGeometry.of_conv
 def several_threads(monkeypatch):
     """Also for work that would not be worth it."""
     monkeypatch.setattr(cpu, "JOB", 2**12)
+    monkeypatch.setattr(cpu, "ALONE", 0)
     before = td.get_num_threads()
     td.set_num_threads(3)
     yield

@@ -167,6 +167,8 @@ from tinydeconv.serialize import load_metadata as load_metadata
 from tinydeconv.serialize import save as save
 from tinydeconv.tensor import Tensor as Tensor
 
+def get_num_threads() -> int: ...
+def set_num_threads(number: int) -> None: ...
 __version__: str
 float16: np.dtype[np.float16]
 float32: np.dtype[np.float32]

@@ -163,13 +163,13 @@ def _parser():
     recipe.add_argument(
         "--full",
         action="store_true",
-        help="a larger network, as comes with the library; takes half an hour",
+        help="train for longer, as the weights that come with the library; takes half an hour",
     )
     recipe.add_argument(
         "--steps",
         metavar="N",
         type=_whole_number(1),
-        help="fewer steps are quicker and denoise worse (default: 6000, with --full 20000)",
+        help="fewer steps are quicker and denoise worse (default: 8000, with --full 20000)",
     )
     recipe.add_argument(
         "--seed",

@@ -145,7 +145,8 @@ class Node(Spec):
         if not isinstance(gradients, tuple):
             gradients = (gradients,) * (1 if gradients is not None else len(needs))
         if len(gradients) != len(needs):
-            raise ValueError(f"{self} gave {len(gradients)} of {len(needs)} gradients")
+            count = f"{len(gradients)} of {len(needs)} gradients"
+            raise ValueError(f"{self.op.name}.backward gave {count}")
         return gradients
 
     def _fitted(self, parent, gx):
@@ -190,7 +191,7 @@ def _walk(seeds, wanted, retain_graph, create_graph):
         for node in ancestors:
             needs = [parent if parent in ways else None for parent in node.parents]
             if any(needs) or node in wanted:
-                ways[node] = needs
+                ways[node] = needs if any(needs) else ()
     pending, found = dict(seeds), {}
     sums: set[Any] = set()  # those whose pending gradient was made here: it is added to in place
     pull = _pull_watching if _thread.decides.anomaly else Node.pull
@@ -204,8 +205,7 @@ def _walk(seeds, wanted, retain_graph, create_graph):
                     g = g if replaced is None else alike("what a hook returns", replaced, g)
             if node in wanted:
                 found[node] = g
-            wanting = g is not None and any(needs)
-            for parent, gx in zip(needs, pull(node, g, needs) if wanting else ()):
+            for parent, gx in zip(needs, pull(node, g, needs) if needs and g is not None else ()):
                 if parent is None or gx is None:
                     continue
                 array = getattr(gx, "_data", None)

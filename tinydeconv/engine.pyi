@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from tinydeconv.tensor import Tensor, _Array
-from typing import Any, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 import contextlib
 import numpy as np
 
@@ -14,9 +14,8 @@ class _Switch(contextlib.ContextDecorator):
     def __enter__(self) -> None: ...
     def __exit__(self, *error: object) -> None: ...
 
-class Spec(NamedTuple):
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+SILENCE: Any
+clock: Any
 
 class Op:
     keeps: tuple[str, ...]
@@ -29,22 +28,30 @@ class Op:
     @property
     def name(self) -> str: ...
 
-class Node:
-    def __init__(self, op: Any = None, inputs: Any = (), result: Any = None) -> None: ...
-    @property
-    def released(self) -> bool: ...
-    def release(self) -> None: ...
+class Spec:
+    version: list[int]
+    def __init__(self, array: _Array) -> None: ...
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+class Node(Spec):
+    def __init__(
+        self,
+        result: Any,
+        op: Any = None,
+        parents: Any = (),
+        inputs: Any = (),
+    ) -> None: ...
     def pull(self, g: Any, needs: Any) -> list[Tensor | None]: ...
     def __repr__(self) -> str: ...
     grad: Tensor | None
     hooks: Any
     inputs: Any
+    number: Any
     op: Any
     output: Any
     parents: Any
     retains_grad: Any
-    spec: Any
-    versions: Any
     where: Any
 
 def alike(what: str, gradient: Tensor, like: Any) -> Tensor: ...

@@ -3,10 +3,12 @@
 
 from collections.abc import Mapping, Sequence
 from tinydeconv.tensor import _Array
+from typing import Any
 import os
 
 INCHES: float
 MARK: str
+ON_WHITE: Any
 def denoise_panel(
     path: str | os.PathLike[str] | None,
     photographs: Mapping[str, Mapping[str, _Array]],
@@ -23,4 +25,14 @@ def step_curve(
     forward: _Array,
     central: _Array,
     title: str = "",
+) -> None: ...
+def roofline(
+    path: str | os.PathLike[str] | None,
+    roofs: Mapping[str, tuple[float, float]],
+    points: Mapping[str, tuple[float, float, str]],
+) -> None: ...
+def bars(
+    path: str | os.PathLike[str] | None,
+    roofs: Mapping[str, tuple[float, float]],
+    values: Mapping[str, tuple[float, str]],
 ) -> None: ...

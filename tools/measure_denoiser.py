@@ -18,9 +18,10 @@ from tinydeconv import models
 from tinydeconv.data import HELD_OUT, SIGMA, TRAINING, add_noise, estimate_sigma, photograph
 from tinydeconv.data.images import images_extra, read_image
 from tinydeconv.data.photographs import PHOTOGRAPHS
+from tinydeconv.kernels.threads import run
 from tinydeconv.metrics import psnr
 from tinydeconv.recipes.classical import METHODS
-from tinydeconv.recipes.denoise import MEASURED, NOISE_SEED, denoised, quality
+from tinydeconv.recipes.denoise import MEASURED, NOISE_SEED, held_out, quality
 from tinydeconv.recipes.learned import denoise, noise_levels
 from tinydeconv.serialize import load_json
 
@@ -108,14 +109,11 @@ def measure(model):
         "noise_seed": NOISE_SEED,
         "made": load_json(models.SHIPPED, models.KEY)["made"],
         "levels": {
-            name: {f"{WHITE * s:g}": quality(denoised(model, name, s, METHODS)) for s in MEASURED}
-            for name in HELD_OUT
+            name: {f"{WHITE * sigma:g}": quality(images) for sigma, images in of_sigma.items()}
+            for name, of_sigma in held_out(model).items()
         },
         "colour": {f"{WHITE * s:g}": colour(model, s) for s in MEASURED},
-        "kinds": {
-            name: {kind: of_kind(model, photograph(name), make) for kind, make in KINDS.items()}
-            for name in HELD_OUT
-        },
+        "kinds": {name: of_kinds(model, photograph(name)) for name in HELD_OUT},
         "told": {name: told(model, photograph(name)) for name in HELD_OUT},
         "estimates": {name: estimates(photograph(name)) for name in (*HELD_OUT, *TRAINING)},
     }
@@ -125,6 +123,10 @@ def noisy_version(clean, make):
     return make(clean, np.random.default_rng(NOISE_SEED)).astype(np.float32)
 
 
+def of_kinds(model, clean):
+    return dict(zip(KINDS, run(lambda make: of_kind(model, clean, make), KINDS.values())))
+
+
 def of_kind(model, clean, make):
     """PSNRs of one photograph with one kind of noise; rms and estimate in units of 1/255."""
     noisy = noisy_version(clean, make)
@@ -132,10 +134,10 @@ def of_kind(model, clean, make):
     return {
         "rms": WHITE * rms,
         "estimate": float(WHITE * estimate),
-        "noisy": psnr(clean, noisy),
+        "noisy": psnr(clean, noisy) if rms else None,
         "estimated": psnr(clean, denoise(model, noisy, estimate)),
         "told rms": psnr(clean, denoise(model, noisy, rms)),
-        "NL-means": psnr(clean, METHODS["NL-means"](noisy, max(rms, 1e-3))),
+        "NL-means": psnr(clean, METHODS["NL-means"](noisy, rms)) if rms else None,
     }
 
 
@@ -192,8 +194,10 @@ def kinds(record):
     first, second = record["kinds"].values()
     rows = []
     for kind in first:
-        cells = [f"{first[kind][c]:.1f} / {second[kind][c]:.1f}" for c in columns]
-        rows.append([kind, *(cell.replace("inf", "∞") for cell in cells)])
+        pairs = [(first[kind][c], second[kind][c]) for c in columns]
+        rows.append(
+            [kind, *("–" if None in pair else "{:.1f} / {:.1f}".format(*pair) for pair in pairs)]
+        )
     return table(head, rows)
 
 

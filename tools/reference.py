@@ -25,7 +25,7 @@ PAGE, FACTS = ROOT / "docs" / "reference.md", ROOT / "docs" / "differences.toml"
 # The parts of the page, and the modules that a part's tables are of, in this order.
 PARTS = {
     "Tensors": "ops.*",
-    "Gradients, devices and files": "engine gradcheck backend serialize",
+    "Gradients, devices, threads and files": "engine gradcheck backend kernels.threads serialize",
     "Tensor methods": "tensor",
     "Networks": """
         nn.convolution nn.basic nn.activations nn.losses nn.normalization nn.pooling nn.resampling

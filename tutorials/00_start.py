@@ -241,7 +241,7 @@ viz.denoise_panel(None, {"camera": images}, zoom={"camera": (80, 200, 96)})
 #
 # ## 5. The full demo
 #
-# `make demo` trains the same network for longer (about five minutes on two cores), measures it on
+# `make demo` trains a wider network for longer (about four minutes on two cores), measures it on
 # both held-out photographs, and puts weights, pictures and a table into `runs/denoise`. It learns
 # from noise of every strength, not from one alone. Without make:
 # `python -m tinydeconv train denoise --out runs/denoise`. This is its picture: yours if you have

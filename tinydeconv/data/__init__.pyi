@@ -8,12 +8,14 @@ import numpy as np
 import os
 
 __all__ = [
-    "HELD_OUT", "PHOTOGRAPHS", "SIGMA", "TRAINING", "Crops", "Loader", "add_noise", "photograph",
-    "read_image", "rgb2gray", "write_image"
+    "HELD_OUT", "PHOTOGRAPHS", "SIGMA", "TRAINING", "Crops", "Loader", "add_noise",
+    "estimate_sigma", "photograph", "read_image", "rgb2gray", "write_image"
 ]
 def read_image(path: str | os.PathLike[str]) -> _Array: ...
 def rgb2gray(rgb: _Array) -> _Array: ...
 def write_image(path: str | os.PathLike[str], image: _Array) -> None: ...
+def add_noise(clean: _Array, sigma: float, rng: np.random.Generator) -> _Array: ...
+def estimate_sigma(image: _Array) -> float: ...
 HELD_OUT: tuple[str, ...]
 PHOTOGRAPHS: Mapping[str, Any]
 SIGMA: float
@@ -22,13 +24,13 @@ TRAINING: tuple[str, ...]
 class Crops:
     names: Sequence[str]
     seed: int
-    sigma: float
+    sigma: float | Sequence[float]
     size: int
     def __init__(
         self,
         names: Sequence[str] = ...,
         size: int = 64,
-        sigma: float = 0.09803921568627451,
+        sigma: float | Sequence[float] = 0.09803921568627451,
         seed: int = 0,
     ) -> None: ...
     def crop(self, epoch: int, index: int) -> tuple[_Array, _Array]: ...
@@ -41,5 +43,4 @@ class Loader:
     def __len__(self) -> int: ...
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[_Array, _Array]]: ...
 
-def add_noise(clean: _Array, sigma: float, rng: np.random.Generator) -> _Array: ...
 def photograph(name: str) -> _Array: ...

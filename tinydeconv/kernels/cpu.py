@@ -22,6 +22,7 @@ WHOLE = 2**22  # numbers in an image that features scatter onto, at most
 WIDE = 256  # positions in a panel all the same: the product of a narrower one is slow
 SUMMED = 1024  # positions in a panel whose products are summed up, as adding costs a pass
 JOB = 2**22  # multiplications for which it is worth to wake a thread, some 50 microseconds
+ALONE = 2**18  # multiplications, for which BLAS takes one thread by itself
 SHARES = 8  # jobs at least, for as many cores, if there is work for them and panels have
 NARROW = 64  # positions
 
@@ -115,6 +116,8 @@ def matmul(a, b):
 
     The longest axis of the result is cut into shares.
     """
+    if a.size * b.shape[-1] <= ALONE:
+        return a @ b
     front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = np.empty((*front, a.shape[-2], b.shape[-1]), np.result_type(a, b))
     axis = int(np.argmax(y.shape)) - y.ndim

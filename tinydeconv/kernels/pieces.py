@@ -96,6 +96,34 @@ def sums(formula, axes, *arrays):
     return [total.sum(0).astype(arrays[0].dtype) for total in totals]
 
 
+def moments(x, axes):
+    """The mean and the variance (biased) over axes, which stay with size 1, in one pass.
+
+    Each piece has its own, which are joined as in Chan, Golub & LeVeque (1979).
+    """
+    count = max(prod(x.shape[axis] for axis in axes), 1)  # without numbers, both are 0
+    if not _are_large([x]) or x.dtype not in (np.float32, np.float64):
+        mean = _sum(x, axes) / count
+        return mean, _sum((x - mean) ** 2, axes) / count
+    one = np.empty([1 if axis in axes else n for axis, n in enumerate(x.shape)])
+    plan, _ = _plan([x, one], 1, added=axes)  # a mean is one number for many
+    counts, totals, squares = np.empty((3, *plan.totals))
+
+    def work(job):
+        part, _ = job.parts([x, one])
+        number = prod(job.shape[axis] for axis in axes)
+        total = _fold(part, axes)
+        part = np.subtract(part, total / number, out=scratch("piece 0", job.shape, x.dtype))
+        part *= part
+        counts[job.place], totals[job.place] = number, total
+        squares[job.place] = _fold(part, axes)
+
+    plan.run(work)
+    mean = totals.sum(0) / count
+    squares += counts * (totals / counts - mean) ** 2
+    return mean.astype(x.dtype), (squares.sum(0) / count).astype(x.dtype)
+
+
 # ---------------------------------------------------------------- formulas, written down
 
 
@@ -109,11 +137,13 @@ class _Program:
     def __init__(self, formula, arrays, apart=False):
         self.dtype, self.inputs = arrays[0].dtype, len(arrays)
         self.values = [None] * self.inputs  # then, as they come, constants and results
-        self.steps, self.owners = [], []
+        self.steps: list = []
+        self.owners: list[int | None] = []
         found = formula(*(_Place(self, i) for i in range(self.inputs)))
         self.results = [self.number(z) for z in (found if isinstance(found, tuple) else (found,))]
         last = {n: i for i, (_, operands, _) in enumerate(self.steps) for n in operands}
-        rooms, free = {}, []
+        rooms: dict[int, int] = {}
+        free: list[int] = []
         for i, (operation, operands, result) in enumerate(self.steps):
             # a result may overwrite what is not read any more
             read = {n for n in operands if n in rooms and last[n] == i and n not in self.results}
@@ -154,6 +184,9 @@ class _Place(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __init__(self, program, number):
         self.program, self.number, self.dtype = program, number, program.dtype
+
+    def astype(self, dtype):
+        return self  # a comparison gives 0 and 1 in the dtype of its place
 
     def __array_function__(self, function, types, args, kwargs):
         return NotImplemented  # NumPy then says in an error which function is not elementwise
@@ -212,7 +245,7 @@ def _plan(arrays, rooms, whole=(), added=()):
 def _plan_for(shapes, rooms, whole, added):
     shape = np.broadcast_shapes(*shapes)
     axes, row = _row(shape, shapes)
-    widths = [None] * len(shapes)
+    widths: list = [None] * len(shapes)
     if row < 128:  # then repeat along the row, and have longer ones
         for i, s in enumerate(shapes):
             width = (*s[:-axes], *shape[-axes:])

@@ -16,8 +16,6 @@ Shapes: x (N, C, *big), w (F, C / groups, *kernel), y (N, F, *small), cols (N, C
 
 from math import prod
 
-import numpy as np
-
 from ..backend import array_module
 
 
@@ -92,32 +90,3 @@ def _features(y, geometry):
     """(N, F, *small) -> (N, G, F/G, S)"""
     (n, filters), groups = y.shape[:2], geometry.groups
     return y.reshape(n, groups, filters // groups, prod(geometry.small))
-
-
-# ---------------------------------------------------------------- pooling windows
-
-
-def max_pool_indices(x, geometry):
-    """Where each window has its largest pixel: flat positions inside each image, (N, C, *small) of
-    int64.
-    """
-    xp = array_module(x)
-    taps, area = prod(geometry.kernel), prod(geometry.small)
-    x = xp.maximum(x, xp.finfo(x.dtype).min)  # even a pixel of -infinity must beat the padding
-    cols = unfold(x, geometry, fill=-xp.inf).reshape(*x.shape[:2], taps, area)
-    positions = unfold(
-        xp.arange(prod(geometry.big)).reshape(1, 1, *geometry.big), geometry
-    ).reshape(taps, area)
-    return positions[cols.argmax(axis=2), xp.arange(area)].reshape(*x.shape[:2], *geometry.small)
-
-
-def window_sizes(geometry, include_padding):
-    """How many pixels each window covers, with or without the padding: (*small), a NumPy array of
-    int64.
-    """
-    inside = np.zeros(geometry.padded, np.int64)
-    whole = tuple(
-        slice(n + low + high) for n, (low, high) in zip(geometry.big, geometry.padding, strict=True)
-    )
-    inside[whole if include_padding else geometry.interior] = 1
-    return sum(inside[window] for _, window in geometry.taps())

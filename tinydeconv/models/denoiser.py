@@ -10,9 +10,8 @@ Processing 27, 2018), so one network serves weak noise and strong.
 from itertools import pairwise
 from math import prod, sqrt
 
-import tinydeconv as td
-
 from .. import nn
+from ..ops import cat
 
 
 class Denoiser(nn.Module):
@@ -44,7 +43,7 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy, sigma):
         level = sigma.reshape(-1, 1, 1, 1).expand(noisy.shape)
-        h, skips = self.first(td.cat([noisy, level], 1)).relu(), []
+        h, skips = self.first(cat([noisy, level], 1)).relu(), []
         for down in self.down:
             skips.append(h)
             h = down(h).relu()

@@ -11,8 +11,9 @@ class Denoiser(Module):
     down: Any
     first: Any
     last: Any
+    margin: Any
     middle: Any
     up: Any
     def __init__(self, channels: Sequence[int] = (16, 24, 48)) -> None: ...
-    def forward(self, noisy: Tensor) -> Tensor: ...
+    def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor: ...
     __call__ = forward

@@ -9,8 +9,12 @@ import numpy as np
 
 from .. import ops
 from ..geometry import positive
-from ..ops import erf, expm1, sigmoid, tanh, where
+from ..ops import maths, sigmoid, tanh, where
+from ..ops.elementwise import PRelu
+from ..ops.formulas import Curve, step
+from ..ops.maths import erf_of, sigmoid_of
 from ..ops.promotion import must_be_tensor
+from ..tensor import Tensor
 from .families import FunctionLayer, layer
 from .module import Module, Parameter
 
@@ -59,17 +63,22 @@ def prelu(input, weight):
             f"{input.shape}, got {weight.shape}"
         )
     weight = weight.reshape(() if weight.numel() == 1 else (-1, *(1,) * (input.ndim - 2)))
-    # the inner choice keeps an infinite x out of the gradient of the weight
-    return where(input > 0, input, weight * where(input > 0, 0, input))
+    return PRelu()(input, weight)
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """x held between min_val and max_val, of integers too; at the bounds the gradient is 0."""
     if min_val > max_val:
         raise ValueError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
-    held = accept("hardtanh", input, inplace, "fiu").detach().clamp(min_val, max_val)
-    outside = (input <= min_val) | (input >= max_val)
-    return where(outside, held.astype(input.dtype), input)
+    if accept("hardtanh", input, inplace, "fiu").dtype.kind != "f":
+        return input.clamp(min_val, max_val).astype(input.dtype)
+    low, high = float(min_val), float(max_val)
+
+    def slope(m, g, x):
+        outside = m.maximum(step(m, lambda x: x <= low, x), step(m, lambda x: x >= high, x))
+        return g - g * outside
+
+    return Curve(lambda m, x: m.minimum(m.maximum(x, low), high), slope)(input)
 
 
 def relu6(input, inplace=False):
@@ -79,16 +88,27 @@ def relu6(input, inplace=False):
 
 def elu(input, alpha=1.0, inplace=False):
     """x where positive, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
-    below = accept("elu", input, inplace).clamp(max=0)  # or exp would overflow where x is large
-    return where(input <= 0, alpha * expm1(below), input)
+    return _elu(accept("elu", input, inplace), float(alpha))
 
 
 def selu(input, inplace=False):
     """elu scaled so that mean 0 and variance 1 are kept from layer to layer (Klambauer et al. 2017,
     whose appendix has the two constants)
     """
-    x = accept("selu", input, inplace)
-    return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return _elu(accept("selu", input, inplace), alpha, scale)
+
+
+def _elu(input, alpha, scale=1.0):
+    def value(m, x):  # exp of a large number would overflow
+        return scale * (m.maximum(x, 0) + alpha * m.expm1(m.minimum(x, 0)))
+
+    def slope(m, g, x):
+        below = g * step(m, lambda x: x <= 0, x)
+        x = where(x <= 0, x, 0) if m is Tensor else m.fmin(x, 0)  # also of a NaN 0
+        return scale * (g - below + alpha * (below * m.exp(x)))
+
+    return Curve(value, slope)(input)
 
 
 def gelu(input, *, approximate="none"):
@@ -97,26 +117,54 @@ def gelu(input, *, approximate="none"):
     """
     x = accept("gelu", input)
     if approximate == "none":
-        return x / 2 * (1 + erf(x / math.sqrt(2)))
+        return Curve(lambda m, x: x * _below(m, x), _gelu_slope)(x)
     if approximate == "tanh":
-        return x / 2 * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+        return Curve(lambda m, x: x * _about_below(m, x)[0], _gelu_slope_by_tanh)(x)
     raise ValueError(f"expected approximate 'none' or 'tanh', got {approximate!r}")
+
+
+def _below(m, x):
+    """The probability that a standard normal number is below x."""
+    return (1 + erf_of(m, x / math.sqrt(2))) / 2
+
+
+def _gelu_slope(m, g, x):
+    return g * (_below(m, x) + x * m.exp(x * x / -2) / math.sqrt(2 * math.pi))
+
+
+def _about_below(m, x):
+    """The same by tanh, and its slope."""
+    k, c = math.sqrt(2 / math.pi), 0.044715
+    t = m.tanh(k * (x + c * x * x * x))
+    return (1 + t) / 2, (1 - t * t) * (k / 2 * (1 + 3 * c * x * x))
+
+
+def _gelu_slope_by_tanh(m, g, x):
+    below, slope = _about_below(m, x)
+    return g * (below + x * slope)
 
 
 def silu(input, inplace=False):
     """x * sigmoid(x)"""
-    return accept("silu", input, inplace) * sigmoid(input)
+
+    def slope(m, g, x):
+        s = sigmoid_of(m, x)
+        return g * (s * (1 + x * (1 - s)))
+
+    return Curve(lambda m, x: x * sigmoid_of(m, x), slope)(accept("silu", input, inplace))
 
 
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta * x)) / beta; where beta * x is above the threshold, x itself."""
-    scaled = accept("softplus", input) * beta
-    return where(scaled > threshold, input, ops.softplus(scaled) / beta)
+    return maths.Softplus(float(beta), float(threshold))(accept("softplus", input))
 
 
 def logsigmoid(input):
     """log(sigmoid(x)), without overflow."""
-    return -ops.softplus(-accept("logsigmoid", input))
+    return Curve(
+        lambda m, x: m.minimum(x, 0) - m.log1p(m.exp(-abs(x))),
+        lambda m, g, x: g * sigmoid_of(m, -x),
+    )(accept("logsigmoid", input))
 
 
 def softmax(input, dim=None, dtype=None):

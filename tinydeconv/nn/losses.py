@@ -3,14 +3,21 @@ element or site. PyTorch's rules: the mean of losses with class weights, and of 
 with a weight, divides by the sum of the weights; any other mean by the number of losses.
 """
 
+from math import prod
+
 import numpy as np
 
 from ..backend import array_module
 from ..engine import Op
-from ..ops import log, log1p, norm, where
+from ..kernels.pieces import spread
+from ..ops import log, log1p, norm, softplus, where
+from ..ops.formulas import Curve, fused
 from ..ops.indexing import must_fit
+from ..ops.maths import sigmoid_of
 from ..ops.promotion import must_be_tensor, promote
-from .activations import accept, log_softmax, logsigmoid, relu
+from ..ops.shape import Gather
+from ..tensor import Tensor
+from .activations import accept, log_softmax, relu
 from .families import layer
 
 
@@ -47,8 +54,8 @@ def _difference(name, input, target):
 
 def mse_loss(input, target, reduction="mean", weight=None):
     """(input - target)^2, times `weight` of the same shape."""
-    difference = _difference("mse_loss", input, target)
-    return _reduce(_weighted("mse_loss", difference * difference, weight), reduction, weight)
+    loss = _square(_difference("mse_loss", input, target))
+    return _reduce(_weighted("mse_loss", loss, weight), reduction, weight)
 
 
 def l1_loss(input, target, reduction="mean", weight=None):
@@ -75,9 +82,21 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return _reduce(_huber(difference, beta) / beta if beta else abs(difference), reduction)
 
 
+def _square(x):
+    return Curve(lambda m, x: x * x, lambda m, g, x: 2 * g * x)(x)
+
+
 def _huber(difference, delta):
-    near = where(abs(difference) > delta, delta * difference.sign(), difference)
-    return near * near / 2 + delta * abs(difference - near)
+    delta = float(delta)
+
+    def value(m, d):
+        near = held(m, d)
+        return near * near / 2 + delta * abs(d - near)
+
+    def held(m, d):
+        return d.clamp(-delta, delta) if m is Tensor else m.minimum(m.maximum(d, -delta), delta)
+
+    return Curve(value, lambda m, g, d: g * held(m, d))(difference)
 
 
 # ---------------------------------------------------------------- of classes
@@ -159,12 +178,19 @@ def _of_indices(name, log_p, dim, target, weight, ignore_index, reduction, smoot
     target = where(ignored, 0, target)
     must_fit(f"{name} of {classes} classes", target, classes)
     share = (~ignored).astype(log_p.dtype) if weight is None else where(ignored, 0, weight[target])
-    picked = log_p.gather(dim, target.unsqueeze(dim)).squeeze(dim)
-    loss = where(ignored, 0, -picked * share)
+    loss = where(ignored, 0, -_picked(log_p, dim, target) * share)
     if smoothing:
         spread = where(ignored, 0, -_of_classes(log_p, weight).sum(dim))
         loss = (1 - smoothing) * loss + smoothing / max(classes, 1) * spread
     return _reduce(loss, reduction, share)
+
+
+def _picked(log_p, dim, target):
+    """log_p[n, target[n, *], *], or log_p[target] where there is no n."""
+    xp, sites = array_module(target.data), prod(log_p.shape[dim + 1 :])
+    first = xp.arange(prod(target.shape)).reshape(target.shape)  # of each site, for one class
+    first = first + first // sites * (log_p.shape[dim] - 1) * sites
+    return Gather(first + target.data * sites, once=True)(log_p)
 
 
 # ---------------------------------------------------------------- of probabilities
@@ -179,12 +205,20 @@ class BinaryCrossEntropy(Op):
 
     def forward(self, x, t):
         xp = array_module(x)
-        return (t - 1) * xp.maximum(xp.log1p(-x), -100) - t * xp.maximum(xp.log(x), -100)
 
-    def backward(self, g, y, *inputs, needs):
-        x, t = inputs
-        slope = (x - t) / (x * (1 - x)).clamp(min=LEAST_VARIANCE)
-        return g * slope if needs[0] else None, g * (log1p(-x) - log(x)) if needs[1] else None
+        def value(x, t):
+            return (t - 1) * xp.maximum(xp.log1p(-x), -100) - t * xp.maximum(xp.log(x), -100)
+
+        return spread(value, x, t)
+
+    def backward(self, g, y, x, t, needs):
+        def slope(m, g, x, t):
+            return g * ((x - t) / m.maximum(x * (1 - x), LEAST_VARIANCE))
+
+        return (
+            fused(slope, g, x, t) if needs[0] else None,
+            g * (log1p(-x) - log(x)) if needs[1] else None,
+        )
 
 
 LEAST_VARIANCE = float(np.float32(1e-12))  # rounded as in PyTorch, where it is a float32
@@ -217,8 +251,33 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
     name = "binary_cross_entropy_with_logits"
     _same_shape(name, input, target)
     input, target = promote(accept(name, input), accept(name, target))
-    ones, zeros = _times(target, pos_weight) * logsigmoid(input), (1 - target) * logsigmoid(-input)
-    return _reduce(_times(-ones - zeros, weight), reduction)
+    loss = BinaryCrossEntropyWithLogits()(input, _times(target, pos_weight), 1 - target)
+    return _reduce(_times(loss, weight), reduction)
+
+
+class BinaryCrossEntropyWithLogits(Op):
+    """a log(1 + exp(-x)) + b log(1 + exp(x)), without overflow."""
+
+    keeps = ("inputs",)
+
+    def forward(self, x, a, b):
+        xp = array_module(x)
+
+        def value(x, a, b):
+            common = (a + b) * xp.log1p(xp.exp(-abs(x)))
+            return common + b * xp.maximum(x, 0) - a * xp.minimum(x, 0)
+
+        return spread(value, x, a, b)
+
+    def backward(self, g, y, x, a, b, needs):
+        def slope(m, g, x, a, b):
+            return g * (b * sigmoid_of(m, x) - a * sigmoid_of(m, -x))
+
+        return (
+            fused(slope, g, x, a, b) if needs[0] else None,
+            g * softplus(-x) if needs[1] else None,
+            g * softplus(x) if needs[2] else None,
+        )
 
 
 def _times(x, weight):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import array_module, to_device
-from ..ops import zeros_like
+from ..ops import zeros, zeros_like
 from ..tensor import Hook, Tensor
 
 
@@ -240,7 +240,7 @@ class Module:
         """Moves parameters and buffers to a device, casts the floating ones to a dtype, or both, in
         place: to("cuda"), to(td.float64), to("cuda", td.float64), to(other); returns self.
         """
-        wanted = Tensor(np.zeros(0)).to(*target, device=device, dtype=dtype).dtype
+        wanted = zeros(0).to(*target, device=device, dtype=dtype).dtype
         if wanted.kind != "f":
             raise TypeError(f"a module can become a floating dtype, not {wanted}")
         for tensor in (*self.parameters(), *self.buffers()):

@@ -5,7 +5,16 @@ import numpy as np
 from .. import ops
 from ..geometry import ConvGeometry
 from ..ops import (
-    conv, elementwise, formulas, joining, linalg, maths, normalization, promotion, reduction, shape,
+    conv,
+    elementwise,
+    formulas,
+    joining,
+    linalg,
+    maths,
+    normalization,
+    promotion,
+    reduction,
+    shape,
     windows,
 )  # fmt: skip
 from .case import Case
@@ -26,6 +35,8 @@ def _elementwise():
     yield Case(lambda x: x**0, "by 0", (2, 3), group="Pow", expect="zero derivative")
     yield Case(lambda x: x**2 + x**3, "of 0", [0.0, 0.7], group="Pow")
     yield Case(e.LeakyRelu, "", (2, 3), args=(0.1,))
+    yield Case(e.LeakyRelu, "downwards", (2, 3), args=(-0.5,))
+    yield Case(e.PRelu, "", (2, 3), (3,))
     yield Case(e.Clamp, "between bounds", (3, 4), args=(-1, 1))
     yield Case(e.Clamp, "above a bound", (3, 4), args=(0.1, None))
     yield Case(ops.clamp, "between tensors", (3, 4), [-0.9, 0.3, -1.0, 0.0], [[0.9], [-0.3], [2.0]])
@@ -47,6 +58,7 @@ def _maths():
     m = maths
     for op in (m.Exp, m.Expm1, m.Sin, m.Cos, m.Arctan, m.Tanh, m.Sigmoid, m.Softplus, m.Erf):
         yield Case(op, "", (2, 3))
+    yield Case(m.Softplus, "partly straight", (2, 3), args=(2.0, 0.5))
     for of_positive in (m.Log, m.Log1p, m.Sqrt):
         yield Case(of_positive, "", (2, 3), positive=True)
     for arc in (m.Arcsin, ops.asin, ops.acos):
@@ -212,6 +224,7 @@ def _convolution():
             (conv.ConvTranspose, y, w),
             (conv.ConvWeight, x, y),
             (windows.Unfold, x),
+            (windows.WindowSum, x),
             (windows.Fold, cols),
         ):
             yield Case(op, note, *inputs, args=(g,), expect="right" if n else "empty")

@@ -5,7 +5,7 @@ import numpy as np
 from .. import nn
 from ..backend import get_rng_state, manual_seed, set_rng_state
 from ..nn import functional as F
-from ..nn.losses import BinaryCrossEntropy
+from ..nn.losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits
 from ..ops import cat, ones_like, zeros_like
 from ..ops.resampling import Resample
 from .case import Case
@@ -159,6 +159,7 @@ def _losses():
     yield weighted(F.cross_entropy, "of probabilities", (2, 3), (2, 3), (3,), label_smoothing=0.3)
     p, t = [[0.2, 0.5], [0.6, 0.9]], [[0.3, 0.1], [0.8, 0.5]]
     yield Case(BinaryCrossEntropy, "", p, t)
+    yield Case(BinaryCrossEntropyWithLogits, "", (2, 2), p, t)
     yield weighted(F.binary_cross_entropy, "", p, t, (2,))
     yield Case(F.binary_cross_entropy_with_logits, "", (2, 3), (2, 3))
     yield Case(

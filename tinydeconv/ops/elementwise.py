@@ -9,7 +9,7 @@ from ..engine import Op
 from ..kernels.pieces import each, spread
 from ..tensor import Tensor
 from .formulas import fused, step
-from .maths import log, sign, trunc
+from .maths import log, trunc
 from .promotion import as_tensor, astype, must_be_tensor, promote, result_type
 
 # ---------------------------------------------------------------- arithmetic
@@ -76,10 +76,11 @@ class Pow(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        if not b.ndim and b == 3:
-            return a * a * a  # 50 times as fast as NumPy's power
-        # NumPy squares and takes roots fast when the exponent is a plain number.
-        return a ** (b if b.ndim else b.item())
+        if b.ndim:
+            return each(operator.pow, a, b)
+        n = b.item()  # NumPy squares and takes roots fast when the exponent is a plain number
+        # and a * a * a is 50 times as fast as its power
+        return each(lambda a: a * a * a if n == 3 else a**n, a)
 
     def backward(self, g, y, a, b, needs):
         ga = gb = None
@@ -128,14 +129,38 @@ class LeakyRelu(Op):
 
     def forward(self, x):
         xp = array_module(x)
-        return spread(lambda x: xp.maximum(x, 0) + self.slope * xp.minimum(x, 0), x)
+        pick = xp.maximum if self.slope <= 1 else xp.minimum
+        return spread(lambda x: pick(x, self.slope * x), x)
 
     def backward(self, g, y, x, needs):
         def slope(m, g, x):
-            above = g * step(m, lambda x: x > 0, x)
-            return above + self.slope * (g - above)
+            above = step(m, lambda x: x > 0, x)
+            if 0 <= self.slope <= 1:
+                return g * m.maximum(above, self.slope)
+            return g * (above + self.slope * (1 - above))
 
         return fused(slope, g, x)
+
+
+class PRelu(Op):
+    """x where positive, slope * x elsewhere; the slope is an input too."""
+
+    keeps = ("inputs",)
+    broadcasts = True
+
+    def forward(self, x, slope):
+        xp = array_module(x)
+        return spread(lambda x, slope: xp.maximum(x, 0) + slope * xp.minimum(x, 0), x, slope)
+
+    def backward(self, g, y, x, slope, needs):
+        def by_x(m, g, x, slope):
+            above = step(m, lambda x: x > 0, x)
+            return g * (above + slope * (1 - above))
+
+        return (
+            fused(by_x, g, x, slope) if needs[0] else None,
+            fused(lambda m, g, x: g * m.minimum(x, 0), g, x) if needs[1] else None,
+        )
 
 
 class Clamp(Op):
@@ -149,12 +174,22 @@ class Clamp(Op):
         self.low, self.high = low, high
 
     def forward(self, x):
-        return array_module(x).clip(x, self.low, self.high)
+        xp, low, high = array_module(x), self.low, self.high
+
+        def held(x):
+            x = x if low is None else xp.maximum(x, low)
+            return x if high is None else xp.minimum(x, high)
+
+        return spread(held, x)
 
     def backward(self, g, y, x, needs):
-        if self.low is not None:
-            g = where(x >= self.low, g, 0)
-        return g if self.high is None else where(x <= self.high, g, 0)
+        low, high = self.low, self.high
+
+        def slope(m, g, x):
+            g = g if low is None else g * step(m, lambda x: x >= low, x)
+            return g if high is None else g * step(m, lambda x: x <= high, x)
+
+        return fused(slope, g, x)
 
 
 class Maximum(Op):
@@ -165,7 +200,7 @@ class Maximum(Op):
     pick = "maximum"
 
     def forward(self, a, b):
-        return getattr(array_module(a), self.pick)(a, b)
+        return spread(getattr(array_module(a), self.pick), a, b)
 
     def backward(self, g, y, a, b, needs):
         first, second = (a > b, b > a) if self.pick == "maximum" else (a < b, b < a)

@@ -17,13 +17,18 @@ from ..tensor import Tensor
 
 
 class Formula(Op):
-    """A formula on arrays."""
+    """A formula on arrays, elementwise but for the axes `whole`."""
 
-    def __init__(self, formula):
-        self.formula = formula
+    whole: tuple = ()
+
+    def __init__(self, formula, whole=()):
+        self.formula, self.whole = formula, whole
 
     def forward(self, *arrays):
-        return pieces.spread(partial(self.formula, array_module(*arrays)), *arrays)
+        formula = partial(self.formula, array_module(*arrays))
+        if self.whole:
+            return pieces.each(formula, *arrays, whole=self.whole)
+        return pieces.spread(formula, *arrays)
 
 
 class Curve(Formula):
@@ -55,7 +60,7 @@ class Step(Op):
 
 def step(m, test, x):
     """1 where test(x) holds, 0 elsewhere, in a formula: a comparison alone would forget x."""
-    return Step(test)(x) if m is Tensor else test(x)
+    return Step(test)(x) if m is Tensor else test(x).astype(x.dtype)
 
 
 def recorded(*tensors):
@@ -63,11 +68,18 @@ def recorded(*tensors):
     return is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
-def fused(formula, *tensors):
-    """formula(Tensor, *tensors), in one pass where it is not recorded. It must be elementwise."""
+def fused(formula, *tensors, whole=()):
+    """formula(Tensor, *tensors), in one pass where it is not recorded. It must be elementwise, but
+    for the axes `whole`.
+    """
     if recorded(*tensors):
         return formula(Tensor, *tensors)
-    return Formula(formula)(*tensors)
+    return Formula(formula, whole)(*tensors)
+
+
+def total(m, x, axis):
+    """The sum along an axis, which stays with size 1, in a formula."""
+    return x.sum(axis, keepdim=True) if m is Tensor else x.sum(axis, keepdims=True)
 
 
 def fused_sums(formula, axes, *tensors):

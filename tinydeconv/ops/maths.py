@@ -8,9 +8,9 @@ from numpy.polynomial import chebyshev
 
 from ..backend import array_module
 from ..engine import Op
-from ..kernels.pieces import spread
+from ..kernels.pieces import each, spread
 from ..tensor import Tensor
-from .formulas import fused
+from .formulas import fused, step
 from .promotion import as_floating
 
 
@@ -110,23 +110,37 @@ class Sigmoid(Op):
     keeps = ("output",)
 
     def forward(self, x):
-        return spread(partial(_sigmoid, array_module(x)), x)
+        return spread(partial(sigmoid_of, array_module(x)), x)
 
     def backward(self, g, y, x, needs):
         return fused(lambda m, g, y: g * y * (1 - y), g, y)
 
 
 class Softplus(Op):
-    """log(1 + exp(x)), without overflow."""
+    """log(1 + exp(beta * x)) / beta, without overflow; where beta * x is above the threshold, x."""
 
     keeps = ("inputs",)
 
+    def __init__(self, beta=1.0, threshold=math.inf):
+        self.beta, self.threshold = beta, threshold
+
     def forward(self, x):
         xp = array_module(x)
-        return spread(lambda x: xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x))), x)
+
+        def softplus(x):
+            z = x * self.beta
+            curve = (xp.maximum(z, 0) + xp.log1p(xp.exp(-abs(z)))) / self.beta
+            return xp.where(z > self.threshold, x, curve)
+
+        return each(softplus, x)
 
     def backward(self, g, y, x, needs):
-        return fused(lambda m, g, x: g * _sigmoid(m, x), g, x)
+        def slope(m, g, x):
+            z = x * self.beta
+            line = g * step(m, lambda z: z > self.threshold, z)
+            return line + (g - line) * sigmoid_of(m, z)
+
+        return fused(slope, g, x)
 
 
 class Erf(Op):
@@ -135,18 +149,18 @@ class Erf(Op):
     keeps = ("inputs",)
 
     def forward(self, x):
-        return spread(partial(_erf, array_module(x)), x)
+        return spread(partial(erf_of, array_module(x)), x)
 
     def backward(self, g, y, x, needs):
         return fused(lambda m, g, x: g * m.exp(-x * x) * (2 / math.sqrt(math.pi)), g, x)
 
 
-def _sigmoid(m, x):
+def sigmoid_of(m, x):
     """The sigmoid in a formula: exp(-x) may be infinite, which derivatives do not forgive."""
     return x.sigmoid() if m is Tensor else 1 / (1 + m.exp(-x))
 
 
-def _erf(m, x):
+def erf_of(m, x):
     """The error function in a formula.
 
     With t = 2 / (2 + |x|) the function log(erfc(|x|) / t) + x^2 is so smooth that a polynomial

@@ -4,7 +4,7 @@ from math import prod
 
 from ..backend import array_module
 from ..engine import Op
-from ..kernels.pieces import spread, sums
+from ..kernels.pieces import moments, spread
 from .formulas import fused, fused_sums, recorded
 
 
@@ -22,11 +22,8 @@ class Normalize(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x, w, b):
-        self.count = max(prod(x.shape[d] for d in self.axes), 1)  # without numbers, the mean is 0
-        (total,) = sums(lambda x: (x,), self.axes, x)
-        self.mean = total / self.count
-        (total,) = sums(lambda x, mean: (_squared(x - mean),), self.axes, x, self.mean)
-        self.var = total / self.count
+        self.count = prod(x.shape[d] for d in self.axes)
+        self.mean, self.var = moments(x, self.axes)
         self.scale = 1 / array_module(x).sqrt(self.var + self.eps)
         affine = x, self.mean, self.scale * w, b
         return spread(lambda x, mean, scale, b: (x - mean) * scale + b, *affine)
@@ -46,7 +43,7 @@ class Normalize(Op):
         return gx, sum_gx * scale, sum_g
 
     def _statistics(self, x):
-        """The mean and 1 / sqrt(var + eps): what the forward found, where that can be a constant."""
+        """The mean and 1 / sqrt(var + eps): as the forward found them, where they are constants."""
         if not recorded(x):
             return x.wrap(self.mean), x.wrap(self.scale)
         mean = x.sum(self.axes, keepdim=True) / self.count
@@ -55,16 +52,21 @@ class Normalize(Op):
 
 
 class MultiplyAdd(Op):
-    """a * b + c"""
+    """x * w + b, where w and b have size 1 along some axes, or fewer."""
 
     keeps = ("inputs",)
     broadcasts = True
 
-    def forward(self, a, b, c):
-        return spread(lambda a, b, c: a * b + c, a, b, c)
+    def forward(self, x, w, b):
+        return spread(lambda x, w, b: x * w + b, x, w, b)
 
-    def backward(self, g, y, a, b, c, needs):
-        return g * b if needs[0] else None, g * a if needs[1] else None, g
+    def backward(self, g, y, x, w, b, needs):
+        gw = None
+        if needs[1]:
+            shape = (1,) * (x.ndim - w.ndim) + w.shape
+            axes = tuple(d for d, (n, m) in enumerate(zip(x.shape, shape)) if n != m)
+            (gw,) = fused_sums(lambda m, g, x: (g * x,), axes, g, x)
+        return g * w if needs[0] else None, gw, g
 
 
 def _squared(x):

@@ -153,4 +153,4 @@ def promote_all(*operands, floating=False):
 def as_floating(x):
     """x itself, or as float32 when it holds integers."""
     must_be_tensor("the input", x)
-    return x if x.dtype.kind == "f" else astype(x, FLOAT)
+    return x if x._data.dtype.kind == "f" else astype(x, FLOAT)

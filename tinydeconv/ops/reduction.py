@@ -7,8 +7,10 @@ import numpy as np
 
 from ..backend import array_module
 from ..engine import Op
+from ..kernels.pieces import each
 from ..tensor import Tensor
 from .elementwise import maximum, minimum, where
+from .formulas import fused, total
 from .indexing import gather
 from .joining import cat, narrow
 from .maths import exp, log, sqrt
@@ -65,11 +67,18 @@ class Softmax(Op):
         self.axis = axis
 
     def forward(self, x):
-        e = array_module(x).exp(_shifted(x, self.axis))
-        return e / e.sum(axis=self.axis, keepdims=True)
+        def softmax(x):
+            e = _shifted(x, self.axis)
+            array_module(x).exp(e, out=e)
+            e /= e.sum(axis=self.axis, keepdims=True)
+            return e
+
+        return each(softmax, x, whole=self.axis)
 
     def backward(self, g, y, x, needs):
-        return y * (g - sum(g * y, self.axis, keepdim=True))
+        return fused(
+            lambda m, g, y: y * (g - total(m, g * y, self.axis)), g, y, whole=self.axis
+        )
 
 
 class LogSoftmax(Op):
@@ -82,11 +91,18 @@ class LogSoftmax(Op):
 
     def forward(self, x):
         xp = array_module(x)
-        shifted = _shifted(x, self.axis)
-        return shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
+
+        def log_softmax(x):
+            x = _shifted(x, self.axis)
+            x -= xp.log(xp.exp(x).sum(axis=self.axis, keepdims=True))
+            return x
+
+        return each(log_softmax, x, whole=self.axis)
 
     def backward(self, g, y, x, needs):
-        return g - exp(y) * sum(g, self.axis, keepdim=True)
+        return fused(
+            lambda m, g, y: g - m.exp(y) * total(m, g, self.axis), g, y, whole=self.axis
+        )
 
 
 class CumSum(Op):
@@ -106,7 +122,9 @@ class CumSum(Op):
 
 def _shifted(x, axis):
     """Moved so that the largest is 0 along the axis and exp does not overflow."""
-    return x - x.max(axis=axis, keepdims=True) if x.size else x
+    if not x.size:
+        return x.copy()
+    return array_module(x).asarray(x - x.max(axis=axis, keepdims=True))  # not a NumPy scalar
 
 
 def _over(dim, ndim):

@@ -16,6 +16,7 @@ from ..geometry import ntuple, positive
 from ..tensor import Tensor
 from .elementwise import where
 from .promotion import FLOAT, must_be_tensor
+from .reduction import mean
 from .shape import Paste, Slice, permute, reshape, squeeze
 from .windows import adaptive_size, adaptive_windows, as_batch
 
@@ -239,7 +240,12 @@ def adaptive_avg_pool(input, output_size, *, axes):
     """
     x, batched = as_batch(input, axes)
     size = adaptive_size(output_size, x.shape[2:])
-    y = _resample(x, [*map(_area, x.shape[2:], size)])
+    if any(n % max(m, 1) for n, m in zip(x.shape[2:], size)) or 0 in size:
+        y = _resample(x, [*map(_area, x.shape[2:], size)])
+    else:  # windows side by side, of one size
+        pairs = [(m, n // m) for n, m in zip(x.shape[2:], size)]
+        y = reshape(x, *x.shape[:2], *(n for pair in pairs for n in pair))
+        y = mean(y, tuple(range(3, y.ndim, 2)))
     return y if batched else squeeze(y, 0)
 
 

@@ -133,18 +133,21 @@ class Paste(Op):
 
 
 class Gather(Op):
-    """The elements of x at flat positions `index`, an integer array; the output has its shape."""
+    """The elements of x at flat positions `index`, an integer array; the output has its shape.
+
+    once: no position stands there twice, which saves adding.
+    """
 
     linear = True
 
-    def __init__(self, index):
-        self.index = index
+    def __init__(self, index, once=False):
+        self.index, self.once = index, once
 
     def forward(self, x):
         return x.reshape(-1)[self.index]
 
     def backward(self, g, y, x, needs):
-        return Scatter(self.index, x.shape)(g)
+        return Scatter(self.index, x.shape, self.once)(g)
 
 
 class Scatter(Op):
@@ -154,18 +157,21 @@ class Scatter(Op):
 
     linear = True
 
-    def __init__(self, index, shape):
-        self.index, self.shape = index, shape
+    def __init__(self, index, shape, once=False):
+        self.index, self.shape, self.once = index, shape, once
 
     def forward(self, x):
+        xp = array_module(x)
+        if self.once:
+            whole = xp.zeros(prod(self.shape), x.dtype)
+            whole[self.index] = x
+            return whole.reshape(self.shape)
         # bincount adds in float64, in order, and many times faster than add.at
-        sums = array_module(x).bincount(
-            self.index.reshape(-1), x.reshape(-1), minlength=prod(self.shape)
-        )
+        sums = xp.bincount(self.index.reshape(-1), x.reshape(-1), minlength=prod(self.shape))
         return sums.astype(x.dtype).reshape(self.shape)
 
     def backward(self, g, y, x, needs):
-        return Gather(self.index)(g)
+        return Gather(self.index, self.once)(g)
 
 
 # ---------------------------------------------------------------- axes

@@ -10,13 +10,12 @@ import numpy as np
 
 from ..backend import array_module
 from ..geometry import ConvGeometry, ntuple
-from ..kernels import reference as kernels
+from ..kernels import windows as kernels
 from ..tensor import Tensor
 from .conv import ConvOp
 from .indexing import must_fit
 from .promotion import must_be_tensor
-from .reduction import sum
-from .shape import Gather, Scatter, reshape, squeeze, unsqueeze
+from .shape import BroadcastTo, Gather, Scatter, reshape, squeeze, unsqueeze
 
 
 class Unfold(ConvOp):
@@ -41,6 +40,21 @@ class Fold(ConvOp):
 
     def backward(self, g, x, cols, needs):
         return Unfold(self.geometry)(g)
+
+
+class WindowSum(ConvOp):
+    """(N, C, *big) -> (N, C, *small): the sum of the pixels that each window covers."""
+
+    linear = True
+
+    def forward(self, x):
+        return kernels.window_sums(x, self.geometry)
+
+    def backward(self, g, y, x, needs):
+        taps = (1 for _ in self.geometry.kernel)
+        g = reshape(g, *g.shape[:2], *taps, *self.geometry.small)
+        cols = *g.shape[:2], *self.geometry.kernel, *self.geometry.small
+        return Fold(self.geometry)(BroadcastTo(cols)(g))
 
 
 def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
@@ -110,7 +124,10 @@ def max_pool(
             f"{geometry.kernel}, dilation {geometry.dilation} and padding {padding}"
         )
     pixels = x.data if x.dtype.kind == "f" else x.data.astype(np.float64)
-    return _picked(x, kernels.max_pool_indices(pixels, geometry), batched, return_indices)
+    sizes = zip(geometry.kernel, geometry.dilation, geometry.stride, strict=True)
+    apart = all((k - 1) * d < s for k, d, s in sizes)
+    indices = kernels.max_pool_indices(pixels, geometry)
+    return _picked(x, indices, batched, return_indices, apart)
 
 
 def adaptive_max_pool(input, output_size, return_indices=False, *, axes):
@@ -135,10 +152,12 @@ def adaptive_max_pool(input, output_size, return_indices=False, *, axes):
     return _picked(x, indices.reshape(*x.shape[:2], *small), batched, return_indices)
 
 
-def _picked(x, indices, batched, return_indices):
-    """The pixels of x (N, C, *spatial) at flat positions inside each channel's image."""
+def _picked(x, indices, batched, return_indices, apart=False):
+    """The pixels of x (N, C, *spatial) at flat positions inside each channel's image; `apart`: all
+    of them different ones.
+    """
     indices = Tensor(indices)
-    y = Gather(_flat(indices, prod(x.shape[2:])))(x)
+    y = Gather(_flat(indices, prod(x.shape[2:])), once=apart)(x)
     if not batched:
         y, indices = squeeze(y, 0), squeeze(indices, 0)
     return (y, indices) if return_indices else y
@@ -177,7 +196,7 @@ def avg_pool(
     """The mean of each window: (N, C, *spatial) or (C, *spatial)."""
     x, batched = as_batch(input, axes)
     geometry = _windows(x, axes, kernel_size, stride, padding, 1, ceil_mode)
-    y = sum(Unfold(geometry)(x), tuple(range(2, 2 + axes)))
+    y = WindowSum(geometry)(x)
     if divisor_override is None:
         xp = array_module(x.data)
         y = y / Tensor(xp.asarray(kernels.window_sizes(geometry, count_include_pad), dtype=x.dtype))

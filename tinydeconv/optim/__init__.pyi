@@ -14,6 +14,7 @@ __all__ = [
 
 class SGD(Optimizer):
     keeps: dict[str, Any]
+    elementwise: bool
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -37,6 +38,7 @@ class SGD(Optimizer):
 
 class Adagrad(Optimizer):
     keeps: dict[str, Any]
+    elementwise: bool
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -60,6 +62,7 @@ class Adagrad(Optimizer):
 
 class Adam(Optimizer):
     keeps: dict[str, Any]
+    elementwise: bool
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -101,6 +104,7 @@ class Optimizer:
     direction: Any
     param_groups: list[dict[str, Any]]
     state: list[dict[str, Any]]
+    elementwise: bool
     keeps: dict[str, Any]
     always: Any
     def __init__(
@@ -117,6 +121,7 @@ class Optimizer:
 
 class RMSprop(Optimizer):
     keeps: dict[str, Any]
+    elementwise: bool
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],

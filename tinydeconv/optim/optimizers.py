@@ -1,12 +1,14 @@
 """Optimisers: each says in which direction a parameter moves, and what it keeps of it."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backend import array_module
 from ..engine import enable_grad
+from ..kernels.pieces import LARGE, fill
 from ..ops import asarray, zeros_like
 from ..tensor import Tensor
 
@@ -42,10 +44,12 @@ class Optimizer:
     `param_groups` are these groups with all settings, `state` is {parameter: {name: Tensor}} with
     an int "step"; a parameter that never had a gradient has none. weight_decay and maximize are
     dealt with here. A subclass defines direction(g, state, **settings): what is taken off a
-    parameter with the gradient g at a learning rate of 1, all in arrays.
+    parameter with the gradient g at a learning rate of 1, all in arrays. If it is made of operators
+    and NumPy's elementwise functions, and says so by `elementwise`, it is computed on all cores.
     """
 
     direction: Any
+    elementwise = False
     keeps: dict = {}  # {name in the state: the setting that it is kept for, or None}
     always: dict = {}  # settings that no loaded state changes
 
@@ -102,32 +106,55 @@ class Optimizer:
                 loss = closure()
         with np.errstate(all="ignore"):
             for group in self.param_groups:
+                names = [n for n, why in self.keeps.items() if n != "step" and group.get(why, True)]
                 for p in group["params"]:
                     if p.grad is not None:
-                        self._move(p, group)
+                        self._move(p, group, names)
         return loss
 
-    def _move(self, p, group):
-        x, g, lr, decay = p.data, p.grad.data, float(group["lr"]), group.get("weight_decay", 0)
-        kept = {name: getattr(value, "data", value) for name, value in self.state[p].items()}
-        g = -g if group.get("maximize") else g
+    def _move(self, p, group, names):
+        x, g, state = p.data, p.grad.data, self.state[p]
+        step = state.get("step", 0) + 1
+        moments = {name: state[name].data for name in names if name in state}
+        moved = partial(self._moved, group, names, [*moments], step)
+        if self.elementwise and x.size >= LARGE:
+            found = [x, *(moments.get(name, x) for name in names)]
+            # the moments are overwritten, not the parameter's array: it may be someone else's too
+            found = [array_module(x).empty_like(x) if a is x else a for a in found]
+            fill(found, moved, x, g, *moments.values())
+        else:
+            array = array_module(x).array
+            found = [array(new, x.dtype) for new in moved(x, g, *moments.values())]
+        p.data = found[0]
+        self.state[p] = {name: p.wrap(new) for name, new in zip(names, found[1:])}
+        if "step" in self.keeps:
+            self.state[p]["step"] = step
+
+    def _moved(self, group, names, known, step, x, g, *moments):
+        """The new parameter and its new moments `names`, from the parameter, its gradient, and the
+        moments `known`.
+        """
+        kept, lr, decay = dict(zip(known, moments)), float(group["lr"]), group.get("weight_decay")
+        kept["step"] = step
+        if group.get("maximize"):
+            g = -g
         if group.get("decoupled_weight_decay"):
             x = x * (1 - lr * decay)
         elif decay:
             g = g + decay * x
-        if "step" in self.keeps:
-            kept["step"] = kept.get("step", 0) + 1
         x = x - lr * self.direction(g, kept, **group)
-        # cast, because settings from NumPy make float64 of float32
-        p.data = x.astype(p.dtype, copy=False)
-        self.state[p] = {n: x if n == "step" else asarray(x, p.dtype) for n, x in kept.items()}
+        return x, *(kept[name] for name in names)
 
     def state_dict(self):
         """{"state": {index: {name: Tensor, "step": int}}, "param_groups": settings}, in PyTorch's
         form: indices stand for the parameters.
         """
         index = {p: i for i, p in enumerate(self._params())}
-        states = {i: dict(self.state[p]) for p, i in index.items() if self.state.get(p)}
+        states = {
+            i: {name: x if name == "step" else x.clone() for name, x in self.state[p].items()}
+            for p, i in index.items()
+            if self.state.get(p)
+        }
         groups = [{**g, "params": [index[p] for p in g["params"]]} for g in self.param_groups]
         return {"state": states, "param_groups": groups}
 
@@ -185,7 +212,7 @@ class SGD(Optimizer):
     b = momentum b + (1 - dampening) g, at first g; p = p - lr b, Nesterov p - lr (g + momentum b)
     """
 
-    keeps = {"momentum_buffer": "momentum"}
+    keeps, elementwise = {"momentum_buffer": "momentum"}, True
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *,
                  maximize=False):  # fmt: skip
@@ -195,7 +222,7 @@ class SGD(Optimizer):
         if not momentum:
             return g
         buffer = state.get("momentum_buffer")
-        buffer = g.copy() if buffer is None else momentum * buffer + (1 - dampening) * g
+        buffer = g if buffer is None else momentum * buffer + (1 - dampening) * g
         state["momentum_buffer"] = buffer
         return g + momentum * buffer if nesterov else buffer
 
@@ -209,6 +236,7 @@ class RMSprop(Optimizer):
 
     keeps = dict.fromkeys(["step", "square_avg"])
     keeps |= {"momentum_buffer": "momentum", "grad_avg": "centered"}
+    elementwise = True
 
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0,
                  centered=False, *, maximize=False):  # fmt: skip
@@ -219,7 +247,7 @@ class RMSprop(Optimizer):
         if centered:
             mean = _average(state, "grad_avg", g, alpha)
             variance = variance - mean * mean
-        g = g / (variance**0.5 + eps)
+        g = g / (array_module(g).sqrt(variance) + eps)
         if momentum:
             g = state["momentum_buffer"] = momentum * state.get("momentum_buffer", 0) + g
         return g
@@ -235,6 +263,7 @@ class Adam(Optimizer):
     """
 
     keeps = {"step": None, "exp_avg": None, "exp_avg_sq": None, "max_exp_avg_sq": "amsgrad"}
+    elementwise = True
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0,
                  amsgrad=False, *, maximize=False, decoupled_weight_decay=False):  # fmt: skip
@@ -244,9 +273,12 @@ class Adam(Optimizer):
         correction1, correction2 = (1 - beta ** state["step"] for beta in betas)
         m = _average(state, "exp_avg", g, betas[0])
         v = _average(state, "exp_avg_sq", g * g, betas[1])
+        xp = array_module(g)
         if amsgrad:
-            v = state["max_exp_avg_sq"] = array_module(v).maximum(state.get("max_exp_avg_sq", v), v)
-        return m / correction1 / ((v / correction2) ** 0.5 + eps)
+            v = state["max_exp_avg_sq"] = xp.maximum(state.get("max_exp_avg_sq", v), v)
+        # m / correction1 / (sqrt(v / correction2) + eps), with a single division of arrays
+        scale = xp.sqrt(v) * (correction1 / correction2**0.5) + correction1 * eps
+        return m / scale
 
 
 class AdamW(Adam):
@@ -269,7 +301,7 @@ class Adagrad(Optimizer):
     initial_accumulator_value.
     """
 
-    keeps = {"step": None, "sum": None}
+    keeps, elementwise = {"step": None, "sum": None}, True
 
     def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0,
                  eps=1e-10, *, maximize=False):  # fmt: skip
@@ -277,7 +309,8 @@ class Adagrad(Optimizer):
 
     def direction(self, g, state, lr_decay, initial_accumulator_value, eps, **_):
         state["sum"] = state.get("sum", initial_accumulator_value) + g * g
-        return g / (state["sum"] ** 0.5 + eps) / (1 + (state["step"] - 1) * lr_decay)
+        scale = array_module(g).sqrt(state["sum"]) + eps
+        return g / scale / (1 + (state["step"] - 1) * lr_decay)
 
 
 def l1_penalty(parameters):

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from math import inf
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tinydeconv as td
 from tinydeconv import models, optim, viz
 from tinydeconv.data import HELD_OUT, SIGMA, Crops, Loader, add_noise, photograph
 from tinydeconv.data.images import images_extra
+from tinydeconv.kernels.threads import run
 from tinydeconv.metrics import psnr, ssim
 from tinydeconv.recipes.classical import METHODS
 from tinydeconv.recipes.learned import denoise
@@ -22,7 +24,7 @@ from tinydeconv.train import Training, read_settings
 
 FIRST = "chelsea"  # the training photograph of the first picture and of the log
 FIRST_PICTURE = 200  # steps, some five seconds
-ROWS = 40  # of the log
+ROWS = 25  # of the log
 NOISE = 0, 55 / 255  # the weakest and the strongest in training
 MEASURED = 15 / 255, SIGMA, 50 / 255
 NOISE_SEED = 0  # of the noise on every photograph in a picture or a table
@@ -33,13 +35,13 @@ ZOOM = {"camera": (80, 195, 100), "astronaut": (70, 175, 100), "chelsea": (80, 1
 class Settings:
     """Everything that a training depends on; the defaults are the demo's."""
 
-    steps: int = 6000
+    steps: int = 8000
     seed: int = 0
-    channels: tuple = (16, 24, 48)
-    batch_size: int = 16
+    channels: tuple = (24, 48, 80)
+    batch_size: int = 8
     crop: int = 32  # pixels
     epoch: int = 500  # batches
-    max_lr: float = 5e-3
+    max_lr: float = 4e-3
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
@@ -50,7 +52,7 @@ class Settings:
 
 
 DEMO = Settings()
-FULL = Settings(steps=20000, channels=(24, 48, 80), batch_size=16, crop=48, max_lr=4e-3)
+FULL = Settings(steps=20000, batch_size=16, crop=48)
 
 
 def start(folder, settings):
@@ -124,10 +126,7 @@ def train(training):
     models.save(model, folder / "weights.safetensors", {**made, "settings": training.settings})
     viz.loss_curve(folder / "loss.png", training.losses, "mean squared error / noise")
     print(f"measuring on {' and '.join(HELD_OUT)} ...", flush=True)
-    results = {
-        name: {sigma: denoised(model, name, sigma, METHODS) for sigma in MEASURED}
-        for name in HELD_OUT
-    }
+    results = held_out(model)
     panel = {name: images[SIGMA] for name, images in results.items()}
     viz.denoise_panel(folder / "denoise.png", panel, ZOOM)
     return _measurements(results, training, folder)
@@ -135,8 +134,9 @@ def train(training):
 
 def _command(settings):
     """What to type for a training with these settings."""
-    short = {name: settings[name] for name in ("steps", "seed")}
-    size = ["--full"] if asdict(FULL) | short == settings else []
+    given = Settings(**settings)
+    short: dict = {"steps": given.steps, "seed": given.seed}
+    size = ["--full"] if replace(FULL, **short) == given else []
     options = [f"--{name} {value}" for name, value in short.items()]
     return " ".join(["tinydeconv train denoise", *size, *options])
 
@@ -171,6 +171,16 @@ def _log(training, path):
         write_atomically(path, "".join(",".join(row) + "\n" for row in table).encode())
 
     return log
+
+
+def held_out(model):
+    """{photograph: {sigma: {label: image}}} of all that is measured, several at a time."""
+    cases = list(product(HELD_OUT, MEASURED))
+    images = run(lambda case: denoised(model, case[0], case[1], METHODS), cases)
+    return {
+        name: {sigma: made for (n, sigma), made in zip(cases, images) if n == name}
+        for name in HELD_OUT
+    }
 
 
 def denoised(model, name, sigma, methods):
@@ -210,7 +220,8 @@ def _table(measured):
 
     measured: {photograph: {255 * sigma: {label: {"psnr": dB, "ssim": number}}}}
     """
-    lines, margins = [], {rival: [] for rival in METHODS}
+    lines: list[str] = []
+    margins: dict[str, list] = {rival: [] for rival in METHODS}
     for sigma in next(iter(measured.values())):
         columns = [of_sigma[sigma] for of_sigma in measured.values()]
         lines += ["", f"sigma {sigma:11}" + "".join(f"{name:>18}" for name in measured)]

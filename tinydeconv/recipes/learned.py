@@ -47,11 +47,24 @@ def denoise(model, image, sigma):
             desc="denoising", unit="tile", delay=1, leave=False,
         ):  # fmt: skip
             noisy = planes[:, *around] * contrast[:, None, None]
-            tile = model(td.tensor(noisy[:, None]), td.tensor(levels * contrast)).numpy()[:, 0]
+            tile = _mean_of_turns(model, noisy, td.tensor(levels * contrast))
             height, width = clean[:, *inside].shape[1:]
             tile = tile[:, model.margin :, model.margin :][:, :height, :width]
             clean[:, *inside] = tile / contrast[:, None, None]
     return np.clip(_image(clean), 0, 1)
+
+
+def _mean_of_turns(model, noisy, sigma):
+    """What the network makes of (N, H, W), turned by 0, 90, 180 and 270 degrees and back again.
+
+    Where its four answers differ, they err differently: 0.1 dB (Timofte, Rothe and Van Gool, Seven
+    Ways to Improve Example-Based Single Image Super Resolution, CVPR 2016).
+    """
+    total = np.zeros_like(noisy)
+    for turns in range(4):
+        turned = np.rot90(noisy, turns, (1, 2))[:, None]
+        total += np.rot90(model(td.tensor(turned), sigma).numpy()[:, 0], -turns, (1, 2))
+    return total / 4
 
 
 def _planes(image):
