@@ -574,10 +574,10 @@ NORMALIZATION = [
     # function of nn.normalization, text, slip, the test of test_normalization.py that must catch it, its arguments
     ("ops.normalization:Normalize.forward", "self.var + self.eps", "self.var", IDEA, IMAGE),
     ("ops.normalization:Normalize.forward", "self.scale * w", "w", IDEA, IMAGE),
-    ("ops.normalization:Normalize.forward", "_squared(x - mean)", "_squared(x)", IDEA, IMAGE),
+    ("kernels.pieces:moments", "(x - mean) ** 2", "x**2", IDEA, IMAGE),
     ("_wide", "input.astype(np.promote_types(input.dtype, np.float32))", "input", "squares_of_half_precision_do_not_overflow"),
     ("ops.normalization:Normalize.forward", "scale + b", "scale", "scale_and_shift_can_be_left_out", IMAGE),
-    ("ops.normalization:Normalize.forward", "max(prod(x.shape[d] for d in self.axes), 1)", "prod(x.shape[d] for d in self.axes)", FEW),
+    ("kernels.pieces:moments", "max(prod(x.shape[axis] for axis in axes), 1)", "prod(x.shape[axis] for axis in axes)", FEW),
     ("_by_channel", " and input.numel()", "", FEW),
     ("_by_channel", "(count - 1)", "count", "running_variance_is_unbiased_though_the_batch_is_divided_by_the_biased"),
     ("_by_channel", ".mean(0)", "[0]", TRACKS, 1),

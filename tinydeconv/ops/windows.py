@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..geometry import ConvGeometry, ntuple
-from ..kernels import windows as kernels
+from ..kernels import reference, windows
 from ..tensor import Tensor
 from .conv import ConvOp
 from .indexing import must_fit
@@ -24,7 +24,7 @@ class Unfold(ConvOp):
     linear = True
 
     def forward(self, x):
-        return kernels.unfold(x, self.geometry)
+        return reference.unfold(x, self.geometry)
 
     def backward(self, g, cols, x, needs):
         return Fold(self.geometry)(g)
@@ -36,7 +36,7 @@ class Fold(ConvOp):
     linear = True
 
     def forward(self, cols):
-        return kernels.fold(cols, self.geometry)
+        return reference.fold(cols, self.geometry)
 
     def backward(self, g, x, cols, needs):
         return Unfold(self.geometry)(g)
@@ -48,7 +48,7 @@ class WindowSum(ConvOp):
     linear = True
 
     def forward(self, x):
-        return kernels.window_sums(x, self.geometry)
+        return windows.window_sums(x, self.geometry)
 
     def backward(self, g, y, x, needs):
         taps = (1 for _ in self.geometry.kernel)
@@ -118,7 +118,7 @@ def max_pool(
     """
     x, batched = as_batch(input, axes, kinds="fiu")
     geometry = _windows(x, axes, kernel_size, stride, padding, dilation, ceil_mode)
-    if not kernels.window_sizes(geometry, include_padding=False).all():
+    if not windows.window_sizes(geometry, include_padding=False).all():
         raise ValueError(
             f"a window of the pooling holds padding alone: image {geometry.big}, kernel "
             f"{geometry.kernel}, dilation {geometry.dilation} and padding {padding}"
@@ -126,7 +126,7 @@ def max_pool(
     pixels = x.data if x.dtype.kind == "f" else x.data.astype(np.float64)
     sizes = zip(geometry.kernel, geometry.dilation, geometry.stride, strict=True)
     apart = all((k - 1) * d < s for k, d, s in sizes)
-    indices = kernels.max_pool_indices(pixels, geometry)
+    indices = windows.max_pool_indices(pixels, geometry)
     return _picked(x, indices, batched, return_indices, apart)
 
 
@@ -199,7 +199,7 @@ def avg_pool(
     y = WindowSum(geometry)(x)
     if divisor_override is None:
         xp = array_module(x.data)
-        y = y / Tensor(xp.asarray(kernels.window_sizes(geometry, count_include_pad), dtype=x.dtype))
+        y = y / Tensor(xp.asarray(windows.window_sizes(geometry, count_include_pad), dtype=x.dtype))
     elif divisor_override == 0:
         raise ValueError("expected a divisor_override other than 0")
     else:
