@@ -31,15 +31,18 @@ def random(like, seed):
 
 
 def results(case, where, dtype):
-    """The output, its gradients, and the gradients of these; None where there is none."""
+    """The output, its gradients, in one pass and recorded, and the gradients of these; None where
+    there is none.
+    """
     inputs = case.inputs(dtype, where)
     y = case(*inputs)
     g = random(y, 1)
+    plain = td.grad(y, inputs, g, retain_graph=True)
     first = td.grad(y, inputs, g, create_graph=True)
     roots = [x for x in first if x.requires_grad]
     seeds = [random(x, 2 + i) for i, x in enumerate(roots)]
     second = td.grad(roots, [*inputs, g], seeds, allow_unused=True) if roots else ()
-    return [y, *first, *second]
+    return [y, *plain, *first, *second]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -23,6 +23,7 @@ import test_losses
 import test_nn
 import test_normalization
 import test_optim
+import test_pieces
 import test_recurrent
 import test_resampling
 import test_summary
@@ -32,6 +33,7 @@ import tinydeconv as td
 from tinydeconv import nn
 from tinydeconv.gradcheck import GradcheckError, adjointcheck, gradcheck, gradgradcheck
 from tinydeconv.kernels import threads
+from tinydeconv.kernels import pieces
 from tinydeconv.nn import functional as F
 from tinydeconv.nn import recurrent
 from tinydeconv.nn.recurrent import CELLS
@@ -49,7 +51,7 @@ def sabotage(monkeypatch, target, old, new):
     for part in outer:
         owner = getattr(owner, part)
     found = inspect.getattr_static(owner, name)
-    function = found.fget if isinstance(found, property) else found
+    function = found.fget if isinstance(found, property) else inspect.unwrap(found)
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(old), f"{target} does not contain {old!r}: mend this table"
     space = {}
@@ -58,7 +60,7 @@ def sabotage(monkeypatch, target, old, new):
     if not outer:  # also where other pages, the public faces and Tensor have it
         pages = [m for n, m in sys.modules.items() if n.partition(".")[0] == "tinydeconv"]
         for place in (*pages, td.Tensor):
-            for known in [n for n, value in vars(place).items() if value is function]:
+            for known in [n for n, value in vars(place).items() if value is found]:
                 monkeypatch.setattr(place, known, space[name])
 
 
@@ -139,6 +141,9 @@ CASES = {
     "resized": (lambda x: F.interpolate(x, (3, 5), mode="bilinear") ** 2, (draw(1, 1, 2, 3),)),
     "batch_norm": (batch_norm, (draw(4, 3, 2), draw(3), draw(3, seed=1))),
     "prelu": (lambda x, w: F.prelu(x, w), (draw(4, 3), draw(3))),
+    "gelu": (F.gelu, (draw(2, 3),)),
+    "softplus": (F.softplus, (draw(2, 3),)),
+    "layer_norm": (lambda x, w: F.layer_norm(x, (3,), w), (draw(2, 3), draw(3))),
     "cross_entropy": (lambda x: F.cross_entropy(x, td.tensor([0, 2])), (draw(2, 3),)),
     "bce": (
         lambda x: F.binary_cross_entropy_with_logits(x, td.tensor(np.array([[0.2, 1, 0]]))),
@@ -304,6 +309,14 @@ SECOND = [
     ("ops.reduction:Softmax.backward", "y: y *", "y: (y.detach() if m is Tensor else y) *", "softmax"),
     ("ops.reduction:LogSoftmax.backward", ", g, y, whole", ", g, y.detach(), whole", "log_softmax"),
     ("ops.linalg:MatMul.backward", "MatMul()(transpose(a, -1, -2), g)", "MatMul()(transpose(a, -1, -2).detach(), g)", "stacks"),
+    ("ops.normalization:Normalize._statistics", "if not recorded(x)", "if True", "batch_norm"),
+    ("ops.normalization:MultiplyAdd.backward", "g * w", "g * w.detach()", "layer_norm"),
+    ("ops.formulas:Curve.backward", ", g, x)", ", g, x.detach())", "gelu"),
+    ("ops.formulas:fused", "*tensors)\n    return", "*(x.detach() for x in tensors))\n    return", "gelu"),
+    ("ops.formulas:fused_sums", "(Tensor, *tensors)", "(Tensor, *(x.detach() for x in tensors))", "batch_norm"),
+    ("ops.elementwise:PRelu.backward", "(by_x, g, x, slope)", "(by_x, g, x, slope.detach())", "prelu"),
+    ("ops.maths:Softplus.backward", "(slope, g, x)", "(slope, g, x.detach())", "softplus"),
+    ("nn.losses:BinaryCrossEntropyWithLogits.backward", "(slope, g, x, a, b)", "(slope, g, x.detach(), a, b)", "bce"),
     ("nn.losses:BinaryCrossEntropy.backward", "maximum(x * (1 - x), ", "maximum((x * (1 - x)).detach() if m is Tensor else x * (1 - x), ", "bce of probabilities"),
     ("ops.conv:Conv.backward", "(g, w)", "(g, w.detach())", "conv"),
     ("ops.conv:ConvWeight.backward", "ConvTranspose(self.geometry)(y, g)", "ConvTranspose(self.geometry)(y, -g)", "conv"),
@@ -722,6 +735,31 @@ PARAMETRIZATIONS = [
 ]  # fmt: skip
 
 
+AGAIN, AXES = "memory_is_used_again_only_when_nobody_reads_it", "sums_over_any_axes"
+FORMULA_OF, IMAGES = "a_formula_in_pieces_is_the_formula", [(7, 5, 6), (1, 5, 1)]
+PIECES = [
+    # function of kernels.pieces, text, slip, the test of test_pieces.py that must catch it, its arguments
+    ("_Program.__init__", " and last[n] == i", "", AGAIN, {"seed": 0}),
+    ("_Program.__init__", " and n not in self.results", "", AGAIN, {"seed": 9}),
+    ("_Program.__init__", "(apart and result in self.results)", "False", "outputs_may_be_inputs", {}),
+    ("_Program.run", "out[...] = z", "pass", AGAIN, {"seed": 2}),
+    ("_Place.__array_ufunc__", 'method != "__call__" or options', "False", "what_is_not_elementwise_is_refused_instead_of_wrong", {"function": np.sum}),
+    ("_Plan.run", "context.run(np.setbufsize, self.buffer)", "np.setbufsize(self.buffer)", "settings_of_numpy_reach_all_threads", {}),
+    ("_plan_for", "if row < 128", "if False", "rows_of_a_few_pixels_are_repeated_first", {}),
+    ("_plan_for", "s[-axes:] != shape[-axes:]", "s[-axes:] == shape[-axes:]", "rows_of_a_few_pixels_are_repeated_first", {}),
+    ("_cuts", "min(i + step, n)", "min(i + step, n) - (i > 0)", AXES, {"shape": (7, 9)}),
+    ("_cuts", "min(i + step, n)", "i + step", AXES, {"shape": (7, 9)}),
+    ("_cuts", "if axis not in whole:", "if True:", "axes_that_belong_together_are_not_cut", {}),
+    ("_index", "if c else slice(None)", "", FORMULA_OF, {"shapes": IMAGES}),
+    ("sums", "total.sum(0)", "total[0]", AXES, {"shape": (7, 9)}),
+    ("moments", "squares += counts", "counts", AXES, {"shape": (7, 9)}),
+    ("moments", "total / number", "total", AXES, {"shape": (7, 9)}),
+    ("_fold", "z[:, : rest.shape[1]] += rest", "pass", AXES, {"shape": (7, 9)}),
+    ("_fold", "while first - 1 in axes", "while False", AXES, {"shape": (5, 4, 6)}),
+    ("_sum", "np.float32 if z.dtype == np.float16 else None", "None", "half_precision_is_added_up_in_float32", {}),
+]  # fmt: skip
+
+
 PAGES = {
     "activations": (test_activations, ACTIVATIONS),
     "basic": (test_basic, BASIC),
@@ -734,6 +772,24 @@ PAGES = {
     "utils": (test_utils, UTILS),
     "utils.parametrizations": (test_utils, PARAMETRIZATIONS),
 }
+
+
+@pytest.mark.parametrize("row", PIECES, ids=lambda row: f"{row[0]}-{row[3]}")
+def test_pieces_are_watched(row, monkeypatch):
+    target, old, new, name, arguments = row
+    checker, size = getattr(test_pieces, f"test_{name}"), np.getbufsize()
+    test_pieces.shrink(monkeypatch)
+    known = inspect.signature(checker).parameters
+    arguments |= {n: x for n, x in (("tiny", None), ("monkeypatch", monkeypatch)) if n in known}
+    try:
+        checker(**arguments)
+        sabotage(monkeypatch, f"kernels.pieces:{target}", old, new)
+        pieces._plan_for.cache_clear()
+        with np.errstate(all="ignore"), pytest.raises((*NOTICED, TypeError)):
+            checker(**arguments)
+    finally:
+        pieces._plan_for.cache_clear()
+        np.setbufsize(size)
 
 
 @pytest.mark.parametrize(
