@@ -32,8 +32,7 @@ import test_utils
 import tinydeconv as td
 from tinydeconv import nn
 from tinydeconv.gradcheck import GradcheckError, adjointcheck, gradcheck, gradgradcheck
-from tinydeconv.kernels import threads
-from tinydeconv.kernels import pieces
+from tinydeconv.kernels import pieces, threads
 from tinydeconv.nn import functional as F
 from tinydeconv.nn import recurrent
 from tinydeconv.nn.recurrent import CELLS
