@@ -150,6 +150,7 @@ def _reduction():
     yield Case(n.Normalize, "a channel", (2, 3, 2), (1, 3, 1), (1, 3, 1), args=((0, 2), 0.1))
     yield Case(n.Normalize, "an image", (2, 2, 3), (1, 2, 1), (1, 1, 1), args=((2,), 0.1))
     yield Case(n.MultiplyAdd, "", (2, 3), (3,), ())
+    yield Case(n.MultiplyAdd, "of one shape", (2, 3), (2, 3), (2, 3))
     for op in (r.Softmax, r.LogSoftmax):
         yield Case(op, "in front", (3, 2), args=((0,),))
         yield Case(op, "at the end", (2, 1, 3), args=((2,),))

@@ -22,7 +22,7 @@ class Normalize(Op):
         self.axes, self.eps = axes, eps
 
     def forward(self, x, w, b):
-        self.count = prod(x.shape[d] for d in self.axes)
+        self.count = max(prod(x.shape[d] for d in self.axes), 1)
         self.mean, self.var = moments(x, self.axes)
         self.scale = 1 / array_module(x).sqrt(self.var + self.eps)
         affine = x, self.mean, self.scale * w, b
@@ -30,9 +30,7 @@ class Normalize(Op):
 
     def backward(self, g, y, x, w, b, needs):
         mean, scale = self._statistics(x)
-        sum_g, sum_gx = fused_sums(
-            lambda m, g, x, mean: (g, g * (x - mean)), self.axes, g, x, mean
-        )
+        sum_g, sum_gx = fused_sums(lambda m, g, x, mean: (g, g * (x - mean)), self.axes, g, x, mean)
         gx = None
         if needs[0]:  # mean and variance follow x (Ioffe & Szegedy 2015, section 3)
             shift, turn = sum_g / self.count, sum_gx * _squared(scale) / self.count
@@ -65,7 +63,7 @@ class MultiplyAdd(Op):
         if needs[1]:
             shape = (1,) * (x.ndim - w.ndim) + w.shape
             axes = tuple(d for d, (n, m) in enumerate(zip(x.shape, shape)) if n != m)
-            (gw,) = fused_sums(lambda m, g, x: (g * x,), axes, g, x)
+            gw = fused_sums(lambda m, g, x: (g * x,), axes, g, x)[0] if axes else g * x
         return g * w if needs[0] else None, gw, g
 
 
