@@ -17,6 +17,8 @@ from tinydeconv.engine import no_grad as no_grad
 from tinydeconv.gradcheck import adjointcheck as adjointcheck
 from tinydeconv.gradcheck import gradcheck as gradcheck
 from tinydeconv.gradcheck import gradgradcheck as gradgradcheck
+from tinydeconv.kernels.threads import get_num_threads as get_num_threads
+from tinydeconv.kernels.threads import set_num_threads as set_num_threads
 from tinydeconv.ops import abs as abs
 from tinydeconv.ops import acos as acos
 from tinydeconv.ops import add as add
@@ -167,8 +169,6 @@ from tinydeconv.serialize import load_metadata as load_metadata
 from tinydeconv.serialize import save as save
 from tinydeconv.tensor import Tensor as Tensor
 
-def get_num_threads() -> int: ...
-def set_num_threads(number: int) -> None: ...
 __version__: str
 float16: np.dtype[np.float16]
 float32: np.dtype[np.float32]

@@ -1,0 +1,13 @@
+# Written by tools/stubs.py: do not edit.
+# mypy: disable-error-code="override"
+
+from collections.abc import Callable, Iterable, Sequence
+from tinydeconv.tensor import _Array
+from typing import Any
+import numpy.typing as npt
+
+VARIABLE: str
+def set_num_threads(number: int) -> None: ...
+def get_num_threads() -> int: ...
+def run(work: Callable[[Any], Any], jobs: Iterable[Any]) -> list[Any]: ...
+def scratch(name: str, shape: int | Sequence[int], dtype: npt.DTypeLike) -> _Array: ...
