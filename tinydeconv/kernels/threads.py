@@ -18,14 +18,12 @@ from threadpoolctl import ThreadpoolController
 VARIABLE = "TINYDECONV_NUM_THREADS"
 
 
-def set_num_threads(number):
+def set_num_threads(num):
     """How many threads the kernels use on the CPU, at least 1; the results do not depend on it."""
     global _number
-    if not hasattr(number, "__index__") or isinstance(number, bool) or number < 1:
-        raise ValueError(
-            f"expected a number of threads, a whole number of at least 1, got {number!r}"
-        )
-    _number = int(number)
+    if not hasattr(num, "__index__") or isinstance(num, bool) or num < 1:
+        raise ValueError(f"expected a number of threads, a whole number of at least 1, got {num!r}")
+    _number = int(num)
 
 
 def get_num_threads():
