@@ -124,7 +124,7 @@ def python(code, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         env=os.environ | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
 
