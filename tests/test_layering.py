@@ -15,6 +15,7 @@ FREE = {*sys.stdlib_module_names, "numpy", "safetensors", "threadpoolctl", "tqdm
 SOMEWHERE = {
     "cupy": {"backend"},
     "cupyx": {"backend"},
+    "IPython": {"viz"},
     **dict.fromkeys(["matplotlib", "PIL", "skimage", "sklearn"], {"data", "viz", "recipes"}),
 }
 

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 from PIL import Image
 from refusals import refused
 from test_budgets import ROOT
@@ -104,3 +106,26 @@ def test_drawing_needs_neither_pyplot_nor_a_screen(tmp_path):
         env=environment,
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_show_gives_a_notebook_the_picture_and_its_words():
+    shell = InteractiveShell.instance()
+    with capture_output() as shown:
+        shell.run_cell(
+            "import matplotlib.pyplot as plt\n"
+            "from tinydeconv import viz\n"
+            "plt.plot([1, 2])\n"
+            "viz.show('a line that rises')\n"
+            "left = plt.get_fignums()"
+        )
+    InteractiveShell.clear_instance()
+    (output,) = shown.outputs
+    assert output.data["image/png"] and output.metadata["image/png"]["alt"] == "a line that rises"
+    assert shell.user_ns["left"] == []  # else the notebook would show it twice
+
+
+def test_show_opens_windows_elsewhere(monkeypatch):
+    opened = []
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: opened.append(True))
+    viz.show("nothing to be seen", viz.loss_curve(None, [1.0]))
+    assert opened == [True]

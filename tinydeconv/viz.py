@@ -1,8 +1,9 @@
 """Pictures of results: figures, and PNG files of them unless the path is None.
 
-matplotlib is imported when one is drawn, never its pyplot.
+matplotlib is imported when one is drawn; its pyplot only by show(), for notebooks.
 """
 
+import builtins
 import io
 
 import numpy as np
@@ -13,7 +14,26 @@ from .serialize import write_atomically
 
 INCHES = 2.3  # width of one picture in a panel
 MARK = "#e8590c"  # the colour of what is drawn over grey pixels
+# Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+RED, SKY, GREY = "#D55E00", "#56B4E9", "#666666"
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind words
+
+
+def show(alt, figure=None):
+    """Show a figure, by default what pyplot has drawn; in a notebook with `alt`, what is to be seen
+    in words, for readers who cannot see it.
+    """
+    pyplot = images_extra("matplotlib.pyplot")
+    if figure is None:
+        figure = pyplot.gcf()
+    if hasattr(builtins, "get_ipython"):  # IPython, so IPython can be imported
+        from IPython.display import Image, display
+
+        display(Image(_png(figure), alt=alt))
+        pyplot.close(figure)
+    else:
+        pyplot.show()
 
 
 def denoise_panel(path, photographs, zoom):
@@ -142,10 +162,8 @@ def bars(path, roofs, values):
 
 
 def _colours(names):
-    """A colour for each name, of those that colour-blind readers can tell apart (Okabe and Ito,
-    "Color Universal Design", 2008).
-    """
-    return dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
+    """A colour for each name."""
+    return dict(zip(names, (BLUE, ORANGE, GREEN, PURPLE)))
 
 
 def _figure(width, height):
@@ -155,7 +173,12 @@ def _figure(width, height):
 
 def _save(figure, path):
     if path is not None:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, _png(figure))
     return figure
+
+
+def _png(figure):
+    """The bytes of a PNG file of it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

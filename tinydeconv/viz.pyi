@@ -8,31 +8,39 @@ import os
 
 INCHES: float
 MARK: str
+BLUE: str
+ORANGE: str
+GREEN: str
+PURPLE: str
+RED: str
+SKY: str
+GREY: str
 ON_WHITE: Any
+def show(alt: str, figure: Any = None) -> None: ...
 def denoise_panel(
     path: str | os.PathLike[str] | None,
     photographs: Mapping[str, Mapping[str, _Array]],
     zoom: Mapping[str, tuple[int, int, int]],
-) -> None: ...
+) -> Any: ...
 def loss_curve(
     path: str | os.PathLike[str] | None,
     losses: Sequence[float],
     label: str = "loss",
-) -> None: ...
+) -> Any: ...
 def step_curve(
     path: str | os.PathLike[str] | None,
     steps: _Array,
     forward: _Array,
     central: _Array,
     title: str = "",
-) -> None: ...
+) -> Any: ...
 def roofline(
     path: str | os.PathLike[str] | None,
     roofs: Mapping[str, tuple[float, float]],
     points: Mapping[str, tuple[float, float, str]],
-) -> None: ...
+) -> Any: ...
 def bars(
     path: str | os.PathLike[str] | None,
     roofs: Mapping[str, tuple[float, float]],
     values: Mapping[str, tuple[float, str]],
-) -> None: ...
+) -> Any: ...

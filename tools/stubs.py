@@ -29,7 +29,8 @@ FACES = [
     *("backend", "kernels.threads", "engine", "tensor", "ops", "gradcheck", "serialize"),
     *("nn.module", "nn.init"),
     *("nn.functional", "nn.utils.parametrizations", "nn.utils", "nn", "optim.lr_scheduler"),
-    *("optim", "metrics", "data", "viz", "models.denoiser", "models", "."),
+    *("optim", "metrics", "restore", "data", "viz", "exercises"),
+    *("models.denoiser", "models", "."),
 ]
 OF_TENSORS = {"tensor", "ops", "nn.init", "nn.functional", "nn", "models.denoiser"}
 # `x == 1` is a Tensor, and a schedule's step() may take more than its base's
