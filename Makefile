@@ -1,9 +1,12 @@
 # make demo     trains the denoiser and draws its picture into runs/denoise; run again, it goes on
 #               where it was stopped (to train anew, remove runs/denoise)
+# make tutorials  opens the notebooks in JupyterLab
+# make docs     builds the documentation site in docs/_build/html;  make links  asks whether the
+#               pages elsewhere that it links to are still there, which needs the network
 # make test     the quick tests;  make test-slow  the others
-# make lint     ruff;  make types  mypy, and what the type stubs say
-# make pages    writes what is generated: the type stubs, docs/reference.md, and the tables
-#               and plots of docs/performance.md
+# make lint     ruff;  make spelling  codespell;  make types  mypy, and what the type stubs say
+# make pages    writes what is generated: the type stubs, docs/reference.md, the tables and
+#               plots of docs/performance.md, and the outputs of notebooks that have changed
 # make benchmarks  times the library beside others, half an hour, and writes docs/performance.md
 # Each makes .venv on first use and again when pyproject.toml changes.
 
@@ -14,14 +17,19 @@ PYTEST_WORKERS ?= auto
 VENV := .venv
 TORCH_VENV := .venv-torch
 BENCH_VENV := .venv-bench
+TUTORIALS_VENV := .venv-tutorials
+DOCS_VENV := .venv-docs
 PY := $(VENV)/bin/python
 DEMO := runs/denoise
 WARN := PYTHONWARNDEFAULTENCODING=1
 
-.PHONY: demo test test-slow notebooks parity lint types pages benchmarks clean
+.PHONY: demo tutorials test test-slow notebooks parity lint spelling types pages docs links benchmarks clean
 
 demo: $(VENV)/.stamp
 	$(PY) -m tinydeconv train denoise --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
+
+tutorials: $(TUTORIALS_VENV)/.stamp
+	$(TUTORIALS_VENV)/bin/jupyter lab $(JUPYTER) tutorials/00_start.ipynb
 
 test: $(VENV)/.stamp
 	$(WARN) $(PY) -m pytest -n $(PYTEST_WORKERS)
@@ -38,6 +46,9 @@ parity: $(TORCH_VENV)/.stamp
 lint: $(VENV)/.stamp
 	$(PY) -m ruff check
 
+spelling: $(VENV)/.stamp
+	$(VENV)/bin/codespell
+
 types: $(VENV)/.stamp
 	$(PY) -m mypy
 	$(WARN) $(PY) -m pytest -m 'slow or not slow' tests/test_typing.py
@@ -46,6 +57,17 @@ pages: $(VENV)/.stamp
 	$(PY) tools/stubs.py
 	$(PY) tools/reference.py
 	$(PY) -m benchmarks report
+	$(PY) tools/notebooks.py
+
+SPHINX = $(DOCS_VENV)/bin/python -m sphinx -c docs -d docs/_build/doctrees
+
+docs: $(DOCS_VENV)/.stamp
+	rm -rf docs/_build
+	$(SPHINX) --quiet --fail-on-warning --keep-going . docs/_build/html
+	@echo 'The first page is docs/_build/html/index.html'
+
+links: $(DOCS_VENV)/.stamp
+	$(SPHINX) --builder linkcheck . docs/_build/links
 
 BENCH := $(BENCH_VENV)/bin/python -m benchmarks
 RECORDS := docs/performance
@@ -60,6 +82,8 @@ benchmarks: $(BENCH_VENV)/.stamp
 
 $(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint]"
 $(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
+$(TUTORIALS_VENV)/.stamp: REQUIREMENTS := -e ".[tutorials]"
+$(DOCS_VENV)/.stamp: REQUIREMENTS := -e ".[docs]"
 $(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 
 %/.stamp: pyproject.toml
@@ -71,5 +95,5 @@ $(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 
 # Back to a fresh checkout; runs/ holds trained weights and stays.
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) $(TUTORIALS_VENV) $(DOCS_VENV) build dist docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -8,14 +8,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from lessons import read
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"cupy", "matplotlib", "PIL", "scipy", "skimage", "sklearn", "torch"}
 
 
-def run(*command, cwd):
+def run(*command, cwd, env=None):
     """Standard output of a command that must succeed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -45,6 +48,12 @@ def test_opening_text_without_an_encoding_is_an_error(text, module, tmp_path):
     exec(text, {"__name__": "someone_else", "path": path})
 
 
+LESSON = ROOT / "tutorials" / "04_transposed_convolution.py"
+AFTERWARDS = """
+from tinydeconv.data import photograph
+
+print(importlib.util.find_spec("tinydeconv").origin if photograph("camera").size else "")
+"""
 STEP = """
 import numpy as np
 import tinydeconv as td
@@ -81,3 +90,19 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     step.write_text(STEP, encoding="utf-8")
     where = run(scripts / "python", "-X", "utf8", step, cwd=folder)
     assert Path(where.strip()).is_relative_to(folder)
+
+
+@pytest.mark.slow
+def test_a_hosted_notebook_installs_the_library(tmp_path):
+    """The first cell of a lesson, where there is no tinydeconv but a wheel that pip finds."""
+    run(
+        sys.executable, "-m", "build", "--no-isolation", "--wheel", f"--outdir={tmp_path}", cwd=ROOT
+    )
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    first = next(cell for cell in read(LESSON).cells if cell.cell_type == "code").source
+    step = tmp_path / "step.py"
+    step.write_text(f"{first}\n{AFTERWARDS}", encoding="utf-8")
+    told = os.environ | {"PIP_FIND_LINKS": str(tmp_path)}
+    where = run(python, step, cwd=tmp_path, env=told).splitlines()[-1]
+    assert Path(where).is_relative_to(tmp_path / "venv")

@@ -25,12 +25,22 @@
 # numbers, in 60 lines, then for arrays. At the end we open tinydeconv's engine, and you will find
 # the same machine inside.
 #
-# You need: Python classes, and the chain rule from school. Time: about an hour.
+# - **You need:** Python classes, some NumPy, and the chain rule from school.
+# - **Time:** 90 minutes, a third of them for the exercises.
+# - **Afterwards you can** write an engine that differentiates any formula, say why it must walk the
+#   graph in one order and no other, and read the library's own.
 
 # %% tags=["parameters"]
+import importlib.util
 import os
+import subprocess
+import sys
 
 FAST = os.environ.get("TINYDECONV_FAST") == "1"  # for automatic tests; leave it alone
+
+if importlib.util.find_spec("tinydeconv") is None:  # a hosted notebook
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "tinydeconv[images]"]
+    subprocess.run(install, check=True)
 
 # %%
 import inspect
@@ -41,8 +51,9 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-# Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
+from tinydeconv import viz
+from tinydeconv.exercises import UNTOUCHED, exercise, expect
+from tinydeconv.viz import BLUE, GREEN, GREY, ORANGE, RED
 
 # %% [markdown]
 # ## 1. A number that remembers where it came from
@@ -135,9 +146,9 @@ def inputs_first(root):
 print([node.name for node in inputs_first(w)])
 
 
-# %%
-def draw(root, label, title):
-    """The graph behind root, inputs on the left, one box a node."""
+# %% tags=["gallery"]
+def draw(root, label, title, alt):
+    """The graph behind root, inputs on the left, one box a node. alt: the picture in words."""
     nodes = inputs_first(root)
     depth = {root: 0}  # the longest path from root
     for node in reversed(nodes):
@@ -152,7 +163,8 @@ def draw(root, label, title):
         for i, node in enumerate(column)
     }
     width = 2.1 * len(columns)
-    _, ax = plt.subplots(figsize=(width, 0.9 + 1.1 * max(map(len, columns.values()))))
+    size = width, 0.6 + 1.1 * max(map(len, columns.values()))
+    _, ax = plt.subplots(figsize=size, layout="constrained")
     frames = {}
     for node in nodes:
         colour = GREEN if node is root else BLUE if node.parents else ORANGE
@@ -168,11 +180,16 @@ def draw(root, label, title):
     xs, ys = zip(*place.values())
     ax.set(xlim=(min(xs) - 0.8, max(xs) + 0.8), ylim=(min(ys) - 0.9, max(ys) + 0.9), title=title)
     ax.axis("off")
-    plt.show()
+    viz.show(alt)
 
 
 names = {a: "a", b: "b", u: "u = a × b", v: "v = u + a", w: "w = u × v"}
-draw(w, lambda node: f"{names[node]}\n= {node.data:g}", "w = u (u + a) with u = a b")
+draw(
+    w,
+    lambda node: f"{names[node]}\n= {node.data:g}",
+    "w = u (u + a) with u = a b",
+    "Boxes joined by arrows: a = 2 and b = 3 lead to u = 6, a and u to v = 8, u and v to w = 48.",
+)
 
 # %% [markdown]
 # **What to see.** Orange boxes are inputs, the green one is the result; an arrow leads from a
@@ -275,6 +292,8 @@ draw(
     w,
     lambda node: f"{names[node]}\ngradient {grads[node]:g}\nturn {turn[node]}",
     "Consumers first: the gradient of w, and the turn in which each number speaks",
+    "The same boxes, now with gradients: w has 1, then v has 6, u has 14, and at last b has 28 "
+    "and a has 48.",
 )
 
 # %% [markdown]
@@ -331,8 +350,8 @@ print("through 100,000 additions: the gradient is", backward(chain)[start])
 # ## 5. It trains
 #
 # The smallest problem that a straight line cannot solve is *exclusive or*: answer $+1$ if exactly
-# one of two switches is on, $-1$ otherwise. Four hidden units with `tanh`, squared error, and each
-# knob is turned a little against its slope.
+# one of two switches is on, $-1$ otherwise. Four hidden units with `tanh`, and the squared error,
+# summed over the four positions of the switches:
 
 # %%
 random.seed(0)
@@ -347,9 +366,40 @@ def network(x1, x2):
 
 
 switches = [(-1, -1, -1), (-1, 1, 1), (1, -1, 1), (1, 1, -1)]  # x1, x2, the answer
+
+
+def total_loss():
+    return sum((network(x1, x2) - answer) ** 2 for x1, x2, answer in switches)
+
+
+# %% [markdown]
+# Has the walk got all the slopes right? The slow way tells: turn each knob a little, and look. (Why
+# the two differ in the last digits, and how to do this well, is the subject of notebook 02.)
+
+
+# %%
+def turn_and_look(knob, h=1e-5):
+    """The slope of the loss along one knob, from two runs of the network."""
+    start = knob.data
+    losses = []
+    for knob.data in (start - h, start + h):
+        losses.append(total_loss().data)
+    knob.data = start
+    return (losses[1] - losses[0]) / (2 * h)
+
+
+grads = backward(total_loss())
+walked, looked = [grads[p] for p in parameters], [turn_and_look(p) for p in parameters]
+print(f"{2 * len(parameters)} runs: ", *(f"{slope:16.12f}" for slope in looked[:3]), " ...")
+print("one walk:", *(f"{slope:16.12f}" for slope in walked[:3]), " ...")
+
+# %% [markdown]
+# Now train: turn each knob a little against its slope, again and again.
+
+# %%
 losses = []
 for _ in range(100):
-    loss = sum((network(x1, x2) - answer) ** 2 for x1, x2, answer in switches)
+    loss = total_loss()
     grads = backward(loss)
     for p in parameters:
         p.data -= 0.05 * grads[p]
@@ -358,7 +408,7 @@ for _ in range(100):
 for x1, x2, answer in switches:
     print(f"{x1:+d} {x2:+d}   should be {answer:+d}, is {network(x1, x2).data:+.2f}")
 
-# %%
+# %% tags=["gallery"]
 side = np.linspace(-1.6, 1.6, 33)
 picture = [[network(x1, x2).data for x1 in side] for x2 in side]
 _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
@@ -371,7 +421,10 @@ for x1, x2, answer in switches:
     right.scatter(x1, x2, 90, **marker)
 right.set(xlabel="switch 1", ylabel="switch 2", title="What the network answers", aspect="equal")
 plt.colorbar(filled, ax=right, label="answer")
-plt.show()
+viz.show(
+    "Left, a falling curve of the loss over 100 steps. Right, a coloured map of the answers: two "
+    "purple corners with circles, two orange corners with squares, black lines between them."
+)
 
 # %% [markdown]
 # **What to see.** Left: the loss, on a logarithmic scale. Right: the answer for every position of
@@ -451,7 +504,10 @@ show_numbers(axes[0], bias, "bias", BLUE)
 show_numbers(axes[1], np.broadcast_to(bias, (4, 3)), "forward: copied down", BLUE)
 show_numbers(axes[2], g, "backward: gradient comes back", ORANGE)
 show_numbers(axes[3], sum_to(g, (3,)), "summed: gradient of bias", ORANGE)
-plt.show()
+viz.show(
+    "Four tables of numbers: a bias of three numbers; the same copied into four rows; a gradient "
+    "of four rows, 0 to 11; and the sums of its columns, 18, 22 and 26."
+)
 
 # %% [markdown]
 # **What to see.** Blue, forward: each bias is copied into four rows. Orange, backward: the four
@@ -467,12 +523,12 @@ plt.show()
 # *transposed* convolution.)
 
 # %%
-rng = np.random.default_rng(0)
+rng, pairs = np.random.default_rng(0), []
 for small, big in [((3,), (4, 3)), ((4, 1), (4, 3)), ((), (2, 3)), ((2, 1, 3), (5, 2, 4, 3))]:
     x, g = rng.standard_normal(small), rng.standard_normal(big)
     here, there = (np.broadcast_to(x, big) * g).sum(), (x * sum_to(g, small)).sum()
     print(f"{small!s:10} -> {big!s:13} {here:.12f}  {there:.12f}")
-    assert np.isclose(here, there, rtol=1e-12)
+    pairs.append((here, there))
 
 # %% [markdown]
 # Now the array engine. The walk is the one from above, unchanged: all it wants from a node is
@@ -586,7 +642,7 @@ for name, gradient in zip(["w1", "bias", "w2"], ours):
 # (In the cell below `.sum()` makes one number of 200. Each $\tanh(x_i)$ depends on its own $x_i$
 # alone, so the gradient of the sum holds each one's own derivative.)
 
-# %%
+# %% tags=["gallery"]
 points = Array(np.linspace(-3, 3, 200))
 curves = [points.tanh()]
 for _ in range(3):
@@ -597,10 +653,13 @@ _, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
 styles = [("tanh(x)", BLUE, "-"), ("1st", ORANGE, "--"), ("2nd", GREEN, "-."), ("3rd", RED, ":")]
 for curve, (name, colour, style) in zip(curves, styles):
     ax.plot(points.data, curve.data, style, color=colour, lw=2.2, label=name)
-ax.set(xlabel="x", title="tanh and its derivatives, each the gradient of the one before")
+ax.set(xlabel="x", ylabel="value", title="tanh and its derivatives, each found from the last")
 ax.axhline(0, color=GREY, lw=0.8)
 ax.legend(title="derivative")
-plt.show()
+viz.show(
+    "Four curves over x from -3 to 3: tanh rises from -1 to 1; its 1st derivative is a bell with "
+    "its peak at 0; the 2nd and 3rd swing through zero ever more often."
+)
 
 # %% [markdown]
 # **What to see.** Where a curve has its peak, the next one crosses zero. By hand the first three
@@ -621,8 +680,9 @@ for op in (elementwise.Add, elementwise.Mul, maths.Sigmoid):
 
 # %% [markdown]
 # An `Op` has a `forward`, which sees raw arrays, and a `backward`, which sees Tensors: our rule.
-# `g` is the incoming gradient and `y` the output. Line by line, what is the same and what is
-# better:
+# `g` is the incoming gradient and `y` the output. (`spread` and `fused` compute large arrays in
+# pieces, on all cores; read them as plain calls of the formula in them.) Line by line, what is the
+# same and what is better:
 #
 # | ours | tinydeconv | why |
 # |---|---|---|
@@ -645,7 +705,12 @@ w = u * (u + a)
 w.backward(retain_graph=True)  # retain_graph: we still want to look at it
 print("dw/da =", a.grad, "  dw/db =", b.grad)
 
-draw(w.node, lambda node: repr(node).strip("<>"), "The library's graph of w = u (u + a)")
+draw(
+    w.node,
+    lambda node: repr(node).strip("<>"),
+    "The library's graph of w = u (u + a)",
+    "The boxes and arrows of section 2 again, with the library's names for them.",
+)
 
 # %% [markdown]
 # **What to see.** The same graph as in section 2; the boxes are the library's `Node`s, named after
@@ -746,27 +811,213 @@ print(f"one run and all the gradients:  {both * 1e3:8.2f} ms, {both / one:.1f} t
 print(f"turning each knob would take:   {one * weights.numel():8.0f} s")
 
 # %% [markdown]
-# ## 11. Yours to try
+# ## 11. Exercises
 #
-# 1. Give `Value` an `exp` method and a `relu`. Check them on a number where you know the slope.
-# 2. In `backward_as_they_come`, find a formula for which the wrong walk happens to be right. What
+# Write your answer in place of the three dots and run the cell. It tries your answer on new random
+# numbers each time and says "Right." or what is wrong. The solution is folded below each.
+#
+# ### Exercise 1: division
+#
+# `Value` can add and multiply, and it cannot divide. Write `divide(a, b)`: two Values in, a Value
+# out, $a / b$, which remembers its two parents and its two slopes. What are they, for
+# $q = a / b$? (Hold $b$ still, move $a$; then the other way round.)
+#
+# For instance, with $a = 6$ and $b = 2$ the result is 3, and its slopes are 0.5 and -1.5.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_1(rng, answer):
+    """Random numbers; the slopes of a formula that divides twice, by turning and looking."""
+    numbers = rng.uniform(0.5, 2, 2) * rng.choice([-1, 1], 2)
+
+    def formula(a, b):
+        return answer(a, b) * 3 + answer(b * b, a)
+
+    def truth(a, b):
+        return 3 * a / b + b * b / a
+
+    a, b = map(Value, numbers.tolist())
+    quotient = answer(a, b)
+    assert quotient is not ..., UNTOUCHED
+    assert isinstance(quotient, Value), f"expected a Value, got {type(quotient).__name__}."
+    where = f"a = {a.data:.3f} and b = {b.data:.3f}"
+    expect(quotient.data, a.data / b.data, f"divide(a, b) at {where}")
+    grads = backward(formula(a, b))
+    for name, value, move in (("a", a, (1e-5, 0)), ("b", b, (0, 1e-5))):
+        slope = (truth(*(numbers + move)) - truth(*(numbers - move))) / 2e-5
+        what = f"the slope of 3 a / b + b² / a along {name} at {where}"
+        expect(grads.get(value, 0.0), slope, what, tolerance=1e-5)
+
+
+# %% tags=["exercise"]
+def divide(a, b):
+    """The Value a / b of two Values."""
+    return ...  # yours: Value(data, parents, slopes, name)
+
+
+check_1(divide)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def divide(a, b):
+#     return Value(a.data / b.data, (a, b), (1 / b.data, -a.data / b.data**2), "÷")
+# ```
+#
+# The larger $b$, the smaller the quotient: hence the minus sign, which is the first to get lost.
+# The second is the square. (`a * b**-1` is right too: multiplication and power know their slopes.
+# Then the graph has one more number in it.)
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 2: the eldest last
+#
+# The library sorts its nodes by a serial number, given to each at its birth. Write the walk's order
+# that way. Each number behind `root` now has a `.born`: 0 for the first that was made, then 1, and
+# so on. Return a list of all numbers behind `root`, and `root` itself, each once, such that each
+# stands before its own parents. Other numbers have been born in the meantime; they do not belong in
+# the list.
+#
+# For the $w$ of section 1, made in the order $a, b, u, v, w$, that is `[w, v, u, b, a]`. Why is
+# such an order always right?
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_2(rng, answer):
+    """A random formula of sums and products, with the diamond of section 1 on top of it."""
+    made = [Value(x) for x in rng.standard_normal(3)]
+    for _ in range(8):
+        a, b = (made[i] for i in rng.integers(len(made), size=2))
+        made.append(a + b if rng.integers(2) else a * b)
+    a, b = made[-1], made[int(rng.integers(3))]
+    made.append(a * b)  # u
+    made.append(made[-1] + a)  # v
+    made.append(made[-2] * made[-1] if rng.integers(2) else made[-1] * made[-2])  # w
+    root = made[-1]
+    made.append(root + 1)  # a child of the root is not behind it
+    for number, value in enumerate(made):
+        value.born = number
+
+    got = answer(root)
+    assert got is not ..., UNTOUCHED
+    assert isinstance(got, list), f"expected a list of Values, got {type(got).__name__}."
+    behind = set(inputs_first(root))
+    missing, foreign = len(behind - set(got)), len(set(got) - behind)
+    assert not missing, f"{missing} of the {len(behind)} numbers behind root are missing."
+    assert not foreign, f"{foreign} of the list are not behind root."
+    assert len(got) == len(behind), f"{len(behind)} numbers, but a list of {len(got)}: each once!"
+    for place, value in enumerate(got):
+        for parent in value.parents:
+            if parent in got[:place]:
+                n = f"{value.born} stands after its parent {parent.born}"
+                raise AssertionError(f"the number born as {n}.")
+
+
+# %% tags=["exercise"]
+def consumers_first(root):
+    """All numbers behind root, and root, each once and before its parents; they have .born."""
+    return ...  # yours
+
+
+check_2(consumers_first)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def consumers_first(root):
+#     found, todo = {root}, [root]
+#     while todo:
+#         for parent in todo.pop().parents:
+#             if parent not in found:
+#                 found.add(parent)
+#                 todo.append(parent)
+#     return sorted(found, key=lambda node: node.born, reverse=True)
+# ```
+#
+# A number can only be computed from numbers that exist already. So a parent is always older than
+# its child, and going from young to old meets consumers first. Without `reverse=True` it is the
+# order of the forward run. Without the sorting, it is an order in which the walk came across them,
+# and we know from section 3 where that leads. Without `if parent not in found`, the search follows
+# every single path. And root itself is easily forgotten: it is nobody's parent.
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 3: a rule that can be differentiated
+#
+# Give `Array` an exponential: `exp(x)` of an Array is an Array, with a rule. It shall be right to
+# the third order: the derivative of $e^x$ is $e^x$, and so are the second and the third. For
+# instance, an Array of zeros becomes one of ones, with ones as its gradient, and again, and again.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_3(rng, answer):
+    """Random numbers in a random shape; value, and three derivatives of exp(2 x)."""
+    shape = tuple(int(n) for n in rng.integers(1, 4, 2))
+    x = Array(rng.uniform(-1, 1, shape))
+    y = answer(x * 2)
+    assert y is not ..., UNTOUCHED
+    assert isinstance(y, Array), f"expected an Array, got {type(y).__name__}."
+    wanted = np.exp(2 * x.data)
+    expect(y.data, wanted, f"exp of an Array of shape {shape}")
+    for order in ("first", "second", "third"):
+        grads = backward(y.sum(), Array(1.0))
+        assert x in grads, f"the {order} derivative is 0: what came before remembers nothing of x."
+        y, wanted = grads[x], 2 * wanted
+        expect(y.data, wanted, f"the {order} derivative of exp(2 x)")
+
+
+# %% tags=["exercise"]
+def exp(x):
+    """The exponential of an Array, element by element."""
+    return ...  # yours: Array(data, parents, rule, name)
+
+
+check_3(exp)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def exp(x):
+#     y = Array(np.exp(x.data), (x,), lambda g: (g * y,), "exp")
+#     return y
+# ```
+#
+# The rule runs long after `y` has its name, so it may speak of `y`. With `g * y.data` or
+# `g * np.exp(x.data)` the first derivative is right and the second is 0: a rule that computes with
+# raw numbers forgets $x$. A rule that leaves `g` out forgets the chain.
+#
+# </details>
+
+# %% [markdown]
+# **Further questions**, for which there is no checker:
+#
+# 1. In `backward_as_they_come`, find a formula for which the wrong walk happens to be right. What
 #    must its graph look like?
-# 3. Each value could carry a serial number, given at its birth. Why is "largest number first" also
-#    a right order? Write `inputs_first` that way.
-# 4. Give `Array` an `exp`, check it to third order, then make a `softmax` of it.
+# 2. Give `Array` a division, and make a softmax of it and of `exp`, $e^{x_i} / \sum_j e^{x_j}$. Is
+#    its second derivative right, too?
 #
-# <details><summary>Answers to 2 and 3</summary>
+# <details><summary>Answers</summary>
 #
-# 2. Any graph in which all paths from the result to a given number are equally long (for instance a
+# 1. Any graph in which all paths from the result to a given number are equally long (for instance a
 #    tree, in which there is only one). Then first come, first served is a right order by luck.
-# 3. A number can only be computed from numbers that already exist. So parents are always older than
-#    children, and going from young to old meets consumers first.
+# 2. With $q = a / b$ the rule returns $g / b$ and $-g\,q / b$, computed with Arrays, and both go
+#    through `sum_to`, since the sum below is broadcast. How to tell whether a second derivative is
+#    right is the subject of the next notebook.
 #
 # </details>
 #
 # Next: **02 · Do you trust that gradient?** We wrote rules such as `g * (1 - y * y)` by hand. A
 # slip of the pen would not crash. How would we ever notice?
-#
+
+# %% [markdown]
 # ## Check
 
 # %%
@@ -779,9 +1030,17 @@ assert backward_every_path(w)[0] == right
 assert backward_every_path(doubled(Value(1.0), 10))[1] == 2**11 - 1  # and not 11
 assert backward(chain)[start] == 1
 
+numbers_made = [Value(x) for x in rng.uniform(0.5, 1, 3)]  # a random formula of eight steps
+for i, j in rng.integers(3, size=(8, 2)):
+    numbers_made.append(numbers_made[-1 - i] * numbers_made[-1 - j].tanh())
+right, slow = backward(numbers_made[-1]), backward_every_path(numbers_made[-1])[0]
+assert all(np.isclose(right[node], slow[node]) for node in slow)  # whatever the graph
+
+assert np.allclose(walked, looked, rtol=1e-5, atol=1e-7)
 assert losses[-1] < losses[0] / 1000
 assert all(network(x1, x2).data * answer > 0.5 for x1, x2, answer in switches)
 
+assert all(np.isclose(here, there, rtol=1e-12) for here, there in pairs)
 t = np.tanh(points.data)
 by_hand = [t, 1 - t**2, -2 * t * (1 - t**2), (6 * t**2 - 2) * (1 - t**2)]
 assert all(np.allclose(curve.data, expected) for curve, expected in zip(curves, by_hand))

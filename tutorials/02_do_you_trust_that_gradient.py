@@ -24,12 +24,22 @@
 # them has bitten real libraries. At the end, seven operations are waiting for you. Five of them are
 # wrong.
 #
-# You need: notebook 01 (what an `Op` is, and its `backward`). Time: about an hour and a half.
+# - **You need:** notebook 01 (what an `Op` is, and its `backward`).
+# - **Time:** 120 minutes; the seven suspects and the exercises take half of them.
+# - **Afterwards you can** check any gradient against differences with the right step, say what such
+#   a check cannot see, and test the transpose of a linear map without any differences.
 
 # %% tags=["parameters"]
+import importlib.util
 import os
+import subprocess
+import sys
 
 FAST = os.environ.get("TINYDECONV_FAST") == "1"  # for automatic tests; leave it alone
+
+if importlib.util.find_spec("tinydeconv") is None:  # a hosted notebook
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "tinydeconv[images]"]
+    subprocess.run(install, check=True)
 
 # %%
 import warnings
@@ -38,7 +48,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinydeconv as td
-from tinydeconv import nn, optim
+from tinydeconv import nn, optim, viz
+from tinydeconv.exercises import UNTOUCHED, exercise, expect
 from tinydeconv.geometry import ConvGeometry
 from tinydeconv.gradcheck import (
     GradcheckError,
@@ -50,9 +61,7 @@ from tinydeconv.gradcheck import (
 )
 from tinydeconv.kernels import reference
 from tinydeconv.nn import functional as F
-
-# Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#666666"
+from tinydeconv.viz import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 # %% [markdown]
 # ## 1. A wrong gradient trains
@@ -62,7 +71,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", 
 # memory.)
 
 
-# %%
+# %% tags=["gallery"]
 class Tanh(td.Op):
     keeps = ("output",)
 
@@ -103,7 +112,11 @@ ax.semilogy(good, "-", color=BLUE, label="right gradient: $1 - y^2$")
 ax.semilogy(hasty, "--", color=ORANGE, label="wrong gradient: $1 - y$")
 ax.set(xlabel="step", ylabel="mean squared error", title="Both networks learn")
 ax.legend()
-plt.show()
+viz.show(
+    "The losses of two networks over 1000 steps, on a logarithmic axis. Both fall steeply at "
+    "first. Then the one with the wrong gradient levels off, and the other goes on falling far "
+    "below it."
+)
 
 # %% [markdown]
 # **What to see.** Both losses fall by a factor of ten in the first steps. Then the wrong one
@@ -142,9 +155,14 @@ for name, slope, colour, style in lines:
     tangent = np.sin(x) + slope * (around - x)
     ax.plot(around, tangent, style, color=colour, label=f"{name}: slope {slope:.3f}")
 ax.plot([x - h, x, x + h], np.sin([x - h, x, x + h]), "o", color="black")
-ax.set(xlabel="x", ylim=(-0.2, 1.6), title=f"Slopes at x = 1 from a (large) step h = {h}")
+ax.set(xlabel="x", ylabel="f(x)", ylim=(-0.2, 1.6))
+ax.set_title(f"Slopes at x = 1 from a (large) step h = {h}")
 ax.legend(loc="upper left")
-plt.show()
+viz.show(
+    "The curve of the sine with three straight lines through its point at x = 1: the tangent, the "
+    "slope by forward difference, which is too flat, and the one by central difference, which is "
+    "close to the tangent. Three dots on the curve mark x - h, x and x + h."
+)
 
 # %% [markdown]
 # **What to see.** The forward slope uses the middle and the right dot, so it tilts where the curve
@@ -183,7 +201,7 @@ for h in (1e-1, 1e-3, 1e-5, 1e-8, 1e-11, 1e-15):
 #
 # (Press et al., *Numerical Recipes*, 3rd edition 2007, section 5.7.) Measured:
 
-# %%
+# %% tags=["gallery"]
 steps = np.logspace(-16, 0, 97)
 
 
@@ -194,7 +212,7 @@ def errors(difference, dtype):
     return np.maximum(abs(slopes / truth - 1), 1e-17)  # so that a lucky 0 can be drawn
 
 
-_, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", sharey=True)
 curves = {}
 for ax, dtype in zip(axes, (np.float64, np.float32)):
     eps = np.finfo(dtype).eps
@@ -210,8 +228,12 @@ for ax, dtype in zip(axes, (np.float64, np.float32)):
     ax.loglog(steps, eps / steps / 2, "--", color=GREY, lw=1, label=r"~ $\epsilon/h$")
     ax.set(xlabel="step h", ylim=(1e-14, 10), title=f"{np.dtype(dtype)}")
 axes[0].set_ylabel("relative error of the slope")
-axes[1].legend(loc="lower left", ncols=2)
-plt.show()
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=7)
+viz.show(
+    "Errors of forward and central differences against the step, on logarithmic axes, for float64 "
+    "and for float32. Each falls along a straight line to a lowest point near the dotted line, and "
+    "left of it rises again, scattered along another straight line. In float32 all lies higher."
+)
 
 # %% [markdown]
 # **What to see.** Each curve is a valley. On the right slope rules *truncation*, the bend of the
@@ -265,7 +287,11 @@ ax.loglog(h, central, "o", ms=4, color=BLUE, label="Tanh, central")
 ax.loglog(h, plateau, "x", ms=5, color=PURPLE, label="HastyTanh, central")
 ax.set(xlabel="step h", ylabel="relative error", title="tanh(conv2d(x, w)), one direction")
 ax.legend()
-plt.show()
+viz.show(
+    "Errors against the step on logarithmic axes, for tanh of a convolution. Forward and central "
+    "differences make two valleys for the right gradient. For the wrong gradient the crosses lie "
+    "on a level line near 1, whatever the step."
+)
 
 # %% [markdown]
 # **What to see.** The same two valleys, for a function of 182 numbers. The wrong gradient (purple
@@ -301,7 +327,11 @@ for name, colour, marker in [("forward", ORANGE, "s"), ("central", BLUE, "o")]:
 ax.loglog(tiny, np.maximum(sideways, 1e-17), "^", ms=5, color=GREEN, label="complex step")
 ax.set(xlabel="step h", ylabel="relative error", ylim=(3e-18, 10), title="No valley: float64")
 ax.legend()
-plt.show()
+viz.show(
+    "Errors against the step on logarithmic axes. Forward and central differences make valleys. "
+    "The complex step falls with the central differences, then stays at the last digit down to "
+    "steps of 1e-40."
+)
 
 # %% [markdown]
 # **What to see.** The green triangles fall with $h^2$ like the central differences, then stay at
@@ -379,8 +409,10 @@ def check(function, x, c, directions=None, h=1e-6):
 
 
 x, c = tensor(4), rng.standard_normal(4)
+gap = {}  # between the two
 for name, activation in [("Tanh", Tanh()), ("HastyTanh", HastyTanh())]:
     promised, measured = check(activation, x, c)
+    gap[name] = abs(promised - measured).max()
     print(f"{name}\n  backward    {promised.round(6)}\n  differences {measured.round(6)}")
 
 # %% [markdown]
@@ -414,7 +446,11 @@ ax.axhline(1e-3, color="black", ls=":", label="a usual tolerance, 1e-3")
 ax.set(xlabel="number of inputs n", ylabel="relative error of the slope")
 ax.set_title("One element of the gradient is doubled: who sees it?")
 ax.legend(fontsize=9)
-plt.show()
+viz.show(
+    "The error that is seen, against the number of inputs, on logarithmic axes. Element by element "
+    "it stays at 1. Forty dots for each size, one a random direction, scatter about the line of "
+    "one over the root of n, some of them far below it."
+)
 
 # %% [markdown]
 # **What to see.** Each dot is a try. Element by element, the error is 1 whatever the size. One
@@ -475,8 +511,10 @@ class UnfinishedSoftmax(td.Op):
 x = tensor(5)
 promised, measured = check(UnfinishedSoftmax(), x, c=np.ones(5))
 print("with ones:   backward", promised, " differences", measured.round(9))
+gap["ones"] = abs(promised - measured).max()
 promised, measured = check(UnfinishedSoftmax(), x, c=rng.standard_normal(5))
 print("with random: backward", promised, " differences", measured.round(9))
+gap["random"] = abs(promised - measured).max()
 
 # %% [markdown]
 # With ones, it passes with flying colours! The outputs of a softmax always add up to 1. So their
@@ -506,7 +544,7 @@ print(nothing)
 #
 # `relu(x)` is $\max(x, 0)$. What is its slope at 0?
 
-# %%
+# %% tags=["gallery"]
 h = 0.25
 at = np.linspace(-1, 1, 401)
 
@@ -518,14 +556,18 @@ def relu(x):
 _, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 left.plot(at, relu(at), color=GREY, lw=3, label="relu")
 left.plot([-h, h], relu(np.array([-h, h])), "o--", color=ORANGE, label="central difference: 1/2")
-left.set(xlabel="x", title="At the kink, the central difference cuts the corner")
+left.set(xlabel="x", ylabel="relu(x)", title="At the kink, the central difference cuts the corner")
 left.legend()
 right.plot(at, at > 0, color=BLUE, lw=2, label="backward")
 right.plot(at, central_difference(relu, at, h), "--", color=ORANGE, label="central difference")
 right.axvspan(-h, h, color=GREY, alpha=0.15, label="closer than h to the kink")
 right.set(xlabel="x", ylabel="slope", title="Closer than a step, they disagree")
 right.legend(loc="upper left")
-plt.show()
+viz.show(
+    "Left, the relu with a dashed line from a point left of its corner to one right of it: the "
+    "line cuts the corner. Right, the slope: backward jumps from 0 to 1 at zero, the central "
+    "difference goes up in a straight line across a shaded band as wide as two steps."
+)
 
 # %% [markdown]
 # **What to see.** Left: the step goes to both sides of the corner and measures $1/2$, which is the
@@ -864,6 +906,197 @@ else:
 # The library does all this for each of its operations: `tinydeconv gradcheck` at the command line
 # walks through them all and prints the table, worst last.
 #
+# ## 12. Exercises
+#
+# Each answer is checked on new random numbers whenever you run its cell.
+#
+# ### Exercise 1: the gradient by differences
+#
+# Section 5 checks a Tensor's function. Write the half of it that needs no Tensors:
+# `gradient_by_differences(f, x, c)`.
+#
+# - In: `f`, a function from an array to an array of perhaps another shape; `x`, a float64 array of
+#   any shape; `c`, an array of the shape of `f(x)`.
+# - Out: the gradient of $\langle c, f(x)\rangle$ with respect to `x`, an array of its shape, with
+#   eight digits right. And `x` is to be left as it was, to the last bit.
+#
+# An example: `gradient_by_differences(np.exp, np.array([0.0, 1.0]), np.array([1.0, 2.0]))` is about
+# `[1, 5.4365637]`, which is $[1, 2e]$.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_1(rng, answer):
+    """f(x) = exp(A x): by hand, its gradient is A^T (c exp(A x))."""
+    shape = tuple(rng.integers(1, 4, rng.integers(1, 4)))  # up to three axes
+    matrix = rng.standard_normal((6, np.prod(shape))) / np.prod(shape) ** 0.5
+
+    def f(x):
+        return np.exp(matrix @ x.reshape(-1)).reshape(2, 3)
+
+    x, c = rng.standard_normal(shape), rng.standard_normal((2, 3))
+    before = x.copy()
+    wanted = (matrix.T @ (c * f(x)).reshape(-1)).reshape(shape)
+    what = f"the gradient for an x of shape {x.shape}"
+    expect(answer(f, x, c), wanted, what, tolerance=1e-8)
+    assert np.array_equal(x, before), "x has changed (adding h and taking it off again rounds)."
+
+
+# %% tags=["exercise"]
+def gradient_by_differences(f, x, c):
+    """The gradient of <c, f(x)>, an array of the shape of x; f takes and returns arrays."""
+    return ...  # yours
+
+
+check_1(gradient_by_differences)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def gradient_by_differences(f, x, c, h=1e-6):
+#     gradient = np.empty(x.shape)
+#     for i in np.ndindex(x.shape):
+#         move = np.zeros(x.shape)
+#         move[i] = h
+#         gradient[i] = (c * (f(x + move) - f(x - move))).sum() / (2 * h)
+#     return gradient
+# ```
+#
+# Usual mistakes: a forward difference (its best step gives eight digits with luck, and most steps
+# give fewer); a step so small that rounding eats the digits; the cotangent forgotten, which is the
+# check with ones of section 6; one `h` below where there are two. And `x[i] += h`, because the
+# caller's array moves, and because `x[i] -= h` afterwards does not always bring back the same bits.
+#
+# </details>
+#
+# ### Exercise 2: rows of length 1
+#
+# Cosine similarity divides each row of a matrix by its length, and so does weight normalisation
+# (Salimans and Kingma, *Weight normalization: a simple reparameterization to accelerate training of
+# deep neural networks*, 2016):
+#
+# $$y = \frac{x}{|x|}, \qquad |x| = \sqrt{x_1^2 + x_2^2 + \dots} \qquad\text{for each row } x.$$
+#
+# Write the backward. In: `g`, the gradient of the outputs, and `x`, both arrays of shape (N, C).
+# Out: the gradient of the inputs, of the same shape.
+#
+# An example: for the row `x = [3, 4]`, whose length is 5, and `g = [1, 0]`, it is
+# `[0.128, -0.096]`. For `g = [3, 4]` it is zero. Can you see why, before you compute anything?
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_2(rng, answer):
+    """No formula: each element is moved by itself, with the complex step of section 4."""
+    x, g = rng.standard_normal((2, *rng.integers(2, 5, 2)))
+    wanted = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        sideways = np.zeros(x.shape, complex)
+        sideways[i] = 1e-100j
+        wanted[i] = (g * unit_rows(x + sideways)).sum().imag / 1e-100
+    expect(answer(g, x), wanted, f"the gradient for an x of shape {x.shape}")
+
+
+# %% tags=["exercise"]
+def unit_rows(x):
+    return x / np.sqrt((x * x).sum(axis=-1, keepdims=True))
+
+
+def unit_rows_backward(g, x):
+    """The gradient of x (N, C), from the gradient g (N, C) of unit_rows(x)."""
+    return ...  # yours
+
+
+check_2(unit_rows_backward)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def unit_rows_backward(g, x):
+#     length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+#     y = x / length
+#     return (g - y * (g * y).sum(axis=-1, keepdims=True)) / length
+# ```
+#
+# An element of $x$ reaches $y$ on two roads, through the numerator and through the length, and the
+# length's own gradient is $y$. What is subtracted is the part of $g$ along the row: stretching a
+# row changes nothing in $y$, so the gradient has no part in that direction (and for $g$ along $x$
+# it is zero). Usual mistakes: the second road forgotten, `g / length`, as in RowSoftmax above; a
+# sum over all rows at once, which a matrix of one row would not show.
+#
+# </details>
+#
+# ### Exercise 3: a test that can fail
+#
+# Write the dot-product test of section 9, `is_transpose(forward, backward, n, m)`.
+#
+# - In: `forward`, a linear function from arrays of shape `(n,)` to arrays of shape `(m,)`, and
+#   `backward`, one from `(m,)` to `(n,)`.
+# - Out: `True` if $\langle A x, y\rangle$ and $\langle x, B y\rangle$ agree to about nine digits,
+#   where $A$ is `forward` and $B$ is `backward`; otherwise `False`. You choose $x$ and $y$.
+#
+# A test is tested with right things and with broken ones. Yours will meet both, and some of the
+# broken ones were made to pass a careless test. Some have numbers of $10^{-10}$, some of $10^{10}$.
+#
+# An example: `is_transpose(np.cumsum, lambda y: np.cumsum(y[::-1])[::-1], 5, 5)` is `True`.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_3(rng, answer):
+    """Matrices, each with its transpose and with things that are not."""
+    n = int(rng.integers(3, 6))
+    for m, scale in [(n, 1e-10), (n + 2, 1), (n, 1e10)]:
+        matrix = scale * rng.standard_normal((m, n))
+        element, unseen = np.zeros((2, n, m))
+        element[rng.integers(n), rng.integers(m)] = scale
+        unseen[:2, :2] = [[scale, -scale], [-scale, scale]]  # rows and columns add up to 0
+        backs = [
+            (matrix.T, "the transpose"),
+            (matrix.T + element, "the transpose with one element spoiled"),
+            (matrix.T + unseen, "the transpose with four elements spoiled"),
+        ]
+        if m == n:
+            backs.append((matrix, "the matrix itself, not transposed"))
+        for back, name in backs:
+            got = answer(lambda x, a=matrix: a @ x, lambda y, b=back: b @ y, n, m)
+            assert got is not ..., UNTOUCHED
+            kind = type(got).__name__
+            assert isinstance(got, bool | np.bool_), f"expected True or False, got {kind}."
+            what = f"backward is {name} (numbers of about {scale:g})"
+            assert got == (name == "the transpose"), f"{what}, and you say {got}."
+
+
+# %% tags=["exercise"]
+def is_transpose(forward, backward, n, m):
+    """Whether <forward(x), y> = <x, backward(y)>, for x of shape (n,) and y of shape (m,)."""
+    return ...  # yours
+
+
+check_3(is_transpose)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def is_transpose(forward, backward, n, m):
+#     x, y = rng.standard_normal(n), rng.standard_normal(m)
+#     there, back = forward(x) @ y, x @ backward(y)
+#     return abs(there - back) <= 1e-9 * np.linalg.norm(forward(x)) * np.linalg.norm(y)
+# ```
+#
+# Usual mistakes: ones for $x$ or $y$, which do not see errors that add up to zero; `==`, since the
+# two sums round differently; `np.isclose`, which besides the relative tolerance has an absolute one
+# of $10^{-8}$, and calls all small numbers equal; a tolerance relative to the sum itself, which may
+# be close to zero by chance (rarely, and then the test cries wolf). The norms are never close to
+# zero by chance.
+#
+# </details>
+#
+# Next: **03 · Convolution.** The linear map on which all the rest stands.
+#
 # ## Check
 
 
@@ -888,6 +1121,7 @@ assert abs(slope_of(curves["forward", np.float64], 1e-14, 1e-10) + 1) < 0.2  # r
 
 assert sideways[tiny < 1e-9].max() < 1e-15 and by_complex_step < 1e-13
 assert central.min() < 1e-8 and plateau.min() > 0.01
+assert max(gap["Tanh"], gap["ones"]) < 1e-8 and min(gap["HastyTanh"], gap["random"]) > 0.01
 
 assert 0.3 < np.median([np.median(t) * np.sqrt(n) for n, t in zip(sizes, trials)]) < 1.2
 assert nothing.status == "proves nothing" and kink.status == "kink"

@@ -24,12 +24,22 @@
 # see. Then we climb the ladder from the seven loops to the library's kernel, rung by rung, and hold
 # each rung against the two ceilings of your machine.
 #
-# You need: NumPy; gradients from notebook 01 for section 5. Time: about an hour and a half.
+# - **You need:** NumPy; for section 5, gradients as in notebook 01.
+# - **Time:** 120 minutes; the exercises take 40 of them.
+# - **Afterwards you can** write a convolution for any stride, padding, dilation and number of axes,
+#   say which pixels a feature sees, and tell from two measured ceilings what a program waits for.
 
 # %% tags=["parameters"]
+import importlib.util
 import os
+import subprocess
+import sys
 
 FAST = os.environ.get("TINYDECONV_FAST") == "1"  # for automatic tests; leave it alone
+
+if importlib.util.find_spec("tinydeconv") is None:  # a hosted notebook
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "tinydeconv[images]"]
+    subprocess.run(install, check=True)
 
 # %%
 import inspect
@@ -44,12 +54,12 @@ import numpy as np
 import tinydeconv as td
 from tinydeconv import bench, viz
 from tinydeconv.data import photograph
+from tinydeconv.exercises import exercise, expect
 from tinydeconv.geometry import ConvGeometry
 from tinydeconv.kernels import cpu, ladder, reference
 from tinydeconv.nn import functional as F
+from tinydeconv.viz import BLUE, GREEN, GREY, ORANGE
 
-# Colours that colour-blind readers can tell apart (Okabe and Ito, "Color Universal Design", 2008).
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#666666"
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -91,7 +101,7 @@ def convolve(x, w, s=1, p=0, d=1):
 # Two filters that look for edges (Sobel's): one subtracts what is on the left from what is on the
 # right, the other the upper from the lower.
 
-# %%
+# %% tags=["gallery"]
 image = photograph("chelsea")[80:160, 110:210].astype(np.float64)
 sobel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4
 filters = np.stack([sobel, sobel.T])[:, None]  # (2 filters, 1 channel, 3, 3)
@@ -111,7 +121,11 @@ for ax, picture, name in zip(axes[1:], edges[0], ["right minus left", "lower min
     ax.set_title(name)
 for ax in axes:
     ax.axis("off")
-plt.show()
+viz.show(
+    "A cat's eye in grey, and what two filters make of it: one shows the edges where brightness "
+    "changes from left to right, the other those where it changes from top to bottom, in purple "
+    "and orange."
+)
 
 # %% [markdown]
 # **What to see.** Purple is positive, orange negative, white zero. The first filter answers where
@@ -156,13 +170,18 @@ def draw_meetings(ax, title, **options):
     ax.axis("off")
 
 
-_, axes = plt.subplots(2, 2, figsize=(11, 5), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(11, 5), layout="constrained")
 draw_meetings(axes[0, 0], "plain")
 draw_meetings(axes[0, 1], "padding 1", padding=1)
 draw_meetings(axes[1, 0], "stride 2", stride=2)
 draw_meetings(axes[1, 1], "dilation 2", dilation=2)
-axes[0, 0].legend(loc="center left", bbox_to_anchor=(-0.06, 0.5))
-plt.show()
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+viz.show(
+    "Four drawings of squares below and circles above. Each circle has three lines of three "
+    "colours to squares, which are neighbours, or with dilation 2 every second square. There are "
+    "five circles for the plain window, seven with padding 1, three with stride 2 and three with "
+    "dilation 2."
+)
 
 # %% [markdown]
 # **What to see.** Squares are pixels (dotted: padding), circles features; the colour says which
@@ -184,8 +203,7 @@ for n, k, s, p, d in np.ndindex(9, 4, 3, 3, 3):
     if n + 2 * p >= d * (k - 1) + 1:
         by_formula = (n + 2 * p - (d * (k - 1) + 1)) // s + 1
         by_loops = convolve(np.zeros((1, 1, n, n)), np.zeros((0, 1, k, k)), s, p, d).shape[-1]
-        assert ConvGeometry.of_conv((n,), k, s, p, d).small == (by_formula,) == (by_loops,)
-        agree += 1
+        agree += ConvGeometry.of_conv((n,), k, s, p, d).small == (by_formula,) == (by_loops,)
 print(f"formula, loops and library agree on {agree} sizes")
 
 # %% [markdown]
@@ -194,7 +212,7 @@ print(f"formula, loops and library agree on {agree} sizes")
 # cutting the patches out.
 
 
-# %%
+# %% tags=["gallery"]
 def draw_window(above, below, title, feature, **options):
     geometry = ConvGeometry.of_conv((6, 6), 3, **options)
     (low, _), _ = geometry.padding
@@ -211,7 +229,7 @@ def draw_window(above, below, title, feature, **options):
         above.text(column - low, row - low, f"{a},{b}", ha="center", va="center", fontsize=9)
     above.set_title(f"{title}\n{geometry.small[0]} x {geometry.small[1]} features", fontsize=11)
     seen = reference.fold(np.ones((1, 1, *geometry.kernel, *geometry.small)), geometry)[0, 0]
-    below.imshow(seen, cmap="Blues", vmin=0, vmax=12)
+    below.imshow(seen, cmap="Blues", vmin=0, vmax=18)
     for (row, column), times in np.ndenumerate(seen):
         below.text(column, row, f"{times:.0f}", ha="center", va="center")
     for ax in (above, below):
@@ -224,13 +242,17 @@ draw_window(*axes[:, 0], "plain", (1, 2))
 draw_window(*axes[:, 1], "padding 1", (0, 3), padding=1)
 draw_window(*axes[:, 2], "stride 2", (1, 0), stride=2)
 draw_window(*axes[:, 3], "dilation 2", (0, 1), dilation=2)
-plt.show()
+viz.show(
+    "Above, four grids of six by six pixels with the nine taps of one feature coloured in: side by "
+    "side, across the padded border, and spread out. Below, how many features see each pixel: 9 in "
+    "the middle of the plain grid and of the padded one, a pattern of 1, 2 and 4 with stride 2."
+)
 
 # %% [markdown]
 # **What to see.** Above: `a,b` is the tap, the colour its column. Below: with stride 2 the last row
-# and column are never seen, since no further step fits; and the numbers 1, 2, 4 make a chequered
+# and column are never seen, since no further step fits; and the numbers 1, 2, 4 make a checkered
 # pattern. Each number is also what a pixel gets if every feature paints one unit with each tap: the
-# chequerboard of transposed convolutions is this very picture (Odena, Dumoulin and Olah,
+# checkerboard of transposed convolutions is this very picture (Odena, Dumoulin and Olah,
 # *Deconvolution and checkerboard artifacts*, Distill 2016).
 
 # %% [markdown]
@@ -267,7 +289,10 @@ for ax, groups in zip(axes, (1, 2, 4, 8)):
     ax.tick_params(length=0)
     ax.set_title(f"groups = {groups}\n{w.size} weights", fontsize=11)
     ax.set(xlabel="channel", ylabel="filter")
-plt.show()
+viz.show(
+    "Four squares of 8 filters by 8 channels. With one group all fields are blue, with 2, 4 and 8 "
+    "groups only blocks along the diagonal, each half as large as before."
+)
 print("largest difference from the dense convolution:", max(group_errors))
 
 # %% [markdown]
@@ -283,7 +308,7 @@ saving = dense_cost / (depthwise_cost + pointwise_cost)
 print(f"{saving:.1f} times fewer multiplications for each pixel")
 
 # %% [markdown]
-# Fewer multiplications; not so much less time, as you will find in the exercises.
+# Fewer multiplications; not so much less time, as a further question at the end will show.
 #
 # ## 4. Convolution or cross-correlation?
 #
@@ -323,7 +348,10 @@ for ax, picture, name in zip(axes, pictures, names):
     ax.set_yticks(np.arange(picture.shape[0] + 1) - 0.5, [])
     ax.grid(color=GREY, lw=0.5)
     ax.tick_params(length=0)
-plt.show()
+viz.show(
+    "A window with the letter F, an image with a single dot, the dot's cross-correlation, an F "
+    "turned upside down and back to front, and its convolution, an upright F."
+)
 
 # %% [markdown]
 # **What to see.** Cross-correlation answers one dot with the window turned by 180 degrees:
@@ -433,7 +461,7 @@ for name, layers in networks.items():
     fields[name] = receptive_field(layers), extent(gradient), gradient
     print(f"{name:28}{fields[name][0]:10}{fields[name][1]:10}")
 
-# %%
+# %% tags=["gallery"]
 _, axes = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
 for ax, (name, (size, _, gradient)) in zip(axes, fields.items()):
     n = len(gradient)
@@ -443,7 +471,11 @@ for ax, (name, (size, _, gradient)) in zip(axes, fields.items()):
     ax.add_patch(plt.Rectangle(corner, size, size, fill=False, ec="white", lw=1.5, ls="--"))
     ax.set_title(f"{name}\n{size} of {n} pixels", fontsize=10)
     ax.axis("off")
-plt.show()
+viz.show(
+    "Four pictures of sensitivity, bright in the middle and dark towards the rim of a dashed "
+    "square: 9 pixels wide for four layers, 31 with strides and with dilation, 212 of 256 for "
+    "VGG-16."
+)
 
 # %% [markdown]
 # **What to see.** Four layers of 9 weights each see 9 pixels across; with strides or with growing
@@ -477,9 +509,8 @@ SECONDS = 0.02 if FAST else 0.5  # to measure each thing for
 
 for name, layer in [("small", SMALL), ("layer", LAYER)]:
     x, w, y = layer.shapes.values()
-    flop = 2 * prod(y) * w[1] * 9
-    assert flop == layer.flop
-    print(f"{name}: x {x}, w {w}, y {y}: {flop / 1e6:,.1f} million FLOP")
+    by_hand = 2 * prod(y) * w[1] * 9
+    print(f"{name}: x {x}, w {w}, y {y}: {by_hand / 1e6:,.1f} million FLOP")
 
 # %% [markdown]
 # What is the best that your machine could do? Whatever a program does, it must do arithmetic, and
@@ -600,8 +631,10 @@ show_numbers(axes[2], columns, "patches, as columns")
 show_numbers(axes[3], by_product, "features", colours=False)
 for ax, sign in zip(axes[1:3], ["@", "="]):
     ax.annotate(sign, (1.02, 0.5), xycoords="axes fraction", fontsize=16, va="center")
-plt.show()
-assert np.array_equal(by_product, convolve(little[None, None], window[None, None]).reshape(1, 4))
+viz.show(
+    "A matrix of 4 by 4 numbers, the image; a row of 9 weights; times a matrix of 9 by 4 numbers, "
+    "whose columns are the four patches of the image; equals a row of 4 features."
+)
 
 # %% [markdown]
 # **What to see.** Each column is the patch of one feature, each row is what one tap meets: a
@@ -626,7 +659,12 @@ def draw_roofline():
     return viz.roofline(None, roofs, points)
 
 
-draw_roofline()
+viz.show(
+    "A roofline: GFLOP/s against operations a byte, both axes logarithmic. For each number of "
+    "threads a slope turns into a flat roof. Below are dots for the seven loops, at the bottom, "
+    "for the taps and for the whole batch, each with a dotted line up to its roof.",
+    draw_roofline(),
+)
 
 # %% [markdown]
 # **What to see.** To the right: more operations a byte. Upwards: faster. No dot can be above its
@@ -728,7 +766,11 @@ ax.axhline(CEILINGS[ONE.name]["gflops"], color=GREY, ls="--", label="matrix prod
 ax.set(xlabel="patches of a panel, MB", ylabel="GFLOP/s", ylim=(0, None))
 ax.set_title("How many rows to a panel (the numbers)?")
 ax.legend(loc="lower center")
-plt.show()
+viz.show(
+    "GFLOP/s against the size of the patches of a panel in MB. A curve, its dots labelled with the "
+    "number of rows in a panel; a square for the whole batch; and a dashed line for the matrix "
+    "product, the ceiling."
+)
 
 # %% [markdown]
 # **What to see.** A hill (if nobody else uses your machine). On the left the panels are so narrow
@@ -759,11 +801,14 @@ ax.set_xticks(counts, counts)
 ax.set(xlabel="images in the batch", ylabel="GFLOP/s", ylim=(0, None))
 ax.set_title("The same layer, more and more images")
 ax.legend()
-plt.show()
+viz.show(
+    "GFLOP/s against the number of images in the batch. The line of the panels lies above those of "
+    "the taps and the whole batch, which fall as there are more images."
+)
 
 # %% [markdown]
-# **What to see.** With a single image, the whole batch is nothing but one large panel, and level
-# with the library's panels (`kernels/cpu.py`). With more, it gets slower as its patches outgrow the
+# **What to see.** With a single image the whole batch is nothing but one large panel, and nearest
+# to the library's panels (`kernels/cpu.py`). With more, it gets slower as its patches outgrow the
 # caches, and then what the system leaves to a program for its next call. The panels lose least:
 # only the images and features themselves grow.
 #
@@ -774,13 +819,24 @@ plt.show()
 # told to use one thread in each. (The other way round, one product after the other, each on all
 # cores, leaves all but one core idle while patches are copied.)
 
-# %%
+# %% tags=["gallery"]
 climb("panels")
 if ALL is not ONE:
     climb("panels", ALL)
 top = rows[-1]
 
-draw_roofline()
+viz.show(
+    "A roofline: GFLOP/s against operations a byte, both axes logarithmic. For each number of "
+    "threads a slope turns into a flat roof. Below are dots for the seven loops, at the bottom, "
+    "for the taps and for the whole batch, and highest of all for the panels, each with a dotted "
+    "line up to its roof.",
+    draw_roofline(),
+)
+
+# %% [markdown]
+# **What to see.** The panels stand far to the right, since none of their patches goes through
+# memory: what limits them is the flat roof alone. How near does each rung come to what its ceilings
+# demand, in milliseconds?
 
 # %%
 print(f"{'':24}{'measured':>10}{'arithmetic':>12}{'memory':>9}   at the ceilings of {ONE.name}")
@@ -800,7 +856,10 @@ ax.set_yticks(range(len(one_thread)), [row["rung"] for row in one_thread])
 ax.invert_yaxis()
 ax.set(xlabel="milliseconds", title="Measured, and what the ceilings demand")
 ax.legend()
-plt.show()
+viz.show(
+    "Bars for each rung on one thread: the measured time, and below it the time that arithmetic "
+    "and passes through memory would take at the ceilings."
+)
 
 # %% [markdown]
 # **What to see.** Blue is the same for all: the multiplications. Orange is what the passes through
@@ -827,34 +886,220 @@ for before, row in zip([rows[0], *rows], rows):
 # `tinydeconv bench --plot DIR` at the command line measures this ladder, the two other kernels
 # (transposed convolution and weight gradient) and the GPU if there is one.
 #
-# ## 11. Yours to try
+# ## 11. Exercises
 #
-# 1. Write `convolve` for any number of axes. How many `for` are left? (`itertools.product` or
-#    `np.ndindex`; the library's tests have such a version, `tests/naive.py`.)
-# 2. Draw the meetings for stride 3 and a window of 2. Which pixels are never seen? What would a
+# Each answer is checked on new random numbers whenever you run its cell.
+#
+# ### Exercise 1: any number of axes
+#
+# Sound has one axis, a photograph two, a scan of the body three. Write `convolve_nd(x, w, s, p, d)`
+# for all of them.
+#
+# - In: `x` (N, C, \*sizes) and `w` (K, C, \*window), with as many sizes as there are axes; the
+#   stride `s`, the padding `p` and the dilation `d` are whole numbers, the same for each axis.
+# - Out: the features (N, K, \*counts).
+#
+# An example: the row `[1, 2, 3, 4]` with the window `[1, 10]` and `s=2, p=1, d=1` gives
+# `[10, 32, 4]`. How many `for` do you need? (`np.ndindex(2, 3)` counts through both at once.)
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_1(rng, answer):
+    """One to three axes, against the library's kernel."""
+    axes = rng.integers(1, 4)
+    (images, channels, filters), (s, p, d) = rng.integers(1, 3, 3), rng.integers([2, 1, 2], 4)
+    x = rng.standard_normal((images, channels, *rng.integers(5, 8, axes)))
+    w = rng.standard_normal((filters, channels, *rng.integers(2, 4, axes)))
+    geometry = ConvGeometry.of_conv(x.shape[2:], w.shape[2:], int(s), int(p), int(d))
+    what = f"x of shape {x.shape}, w of shape {w.shape}, s={s}, p={p}, d={d}"
+    expect(answer(x, w, int(s), int(p), int(d)), reference.conv(x, w, geometry), what)
+
+
+# %% tags=["exercise"]
+def convolve_nd(x, w, s, p, d):
+    """x (N, C, *sizes), w (K, C, *window) -> (N, K, *counts), for any number of axes."""
+    return ...  # yours
+
+
+check_1(convolve_nd)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def convolve_nd(x, w, s, p, d):
+#     axes = x.ndim - 2
+#     x = np.pad(x, [(0, 0), (0, 0)] + [(p, p)] * axes)
+#     counts = [(n - d * (k - 1) - 1) // s + 1 for n, k in zip(x.shape[2:], w.shape[2:])]
+#     y = np.zeros((len(x), len(w), *counts))
+#     for n, f, *place in np.ndindex(y.shape):
+#         for c, *tap in np.ndindex(w.shape[1:]):
+#             pixel = x[n, c, *(i * s + a * d for i, a in zip(place, tap))]
+#             y[n, f, *place] += pixel * w[f, c, *tap]
+#     return y
+# ```
+#
+# Two loops: one over the outputs, one over what each adds up. (The library's tests compare its
+# kernels with such a version, `tests/naive.py`.) Usual mistakes: the dilation in the sizes and not
+# in the index, or the other way round; channels and batch padded too; the window flipped, which is
+# the mathematician's convolution of section 4.
+#
+# </details>
+#
+# ### Exercise 2: which pixels does a feature see?
+#
+# Section 5 says how far a feature sees, and not where. Write `seen(i, layers)`, for a row of
+# pixels.
+#
+# - In: `i`, the number of a feature of the last layer, and `layers`, a list of (kernel, stride,
+#   padding, dilation), the first layer first.
+# - Out: the first and the last pixel that it sees, two whole numbers. Padding counts as pixels:
+#   $-1$, $-2$, ... on the left of pixel 0.
+#
+# An example: one layer of 3 taps, stride 2 and padding 1 is `[(3, 2, 1, 1)]`. Its feature 0 sees
+# from $-1$ to 1, its feature 5 from 9 to 11. A second such layer on top sees, from its feature 0,
+# the pixels $-3$ to 3.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_2(rng, answer):
+    """Follows each line of section 2, from a feature down to the pixels."""
+    layers = [tuple(int(n) for n in rng.integers([2, 2, 1, 2], 4)) for _ in range(3)]
+    i = int(rng.integers(0, 9))
+    found = {i}
+    for k, s, p, d in layers[::-1]:
+        found = {feature * s + tap * d - p for feature in found for tap in range(k)}
+    expect(answer(i, layers), [min(found), max(found)], f"seen({i}, {layers})")
+
+
+# %% tags=["exercise"]
+def seen(i, layers):
+    """The first and the last pixel that feature i sees; layers: (kernel, stride, padding, dilation)
+    of each, the first one first.
+    """
+    return ...  # yours
+
+
+check_2(seen)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def seen(i, layers):
+#     first = last = i
+#     for k, s, p, d in reversed(layers):
+#         first = first * s - p
+#         last = last * s - p + (k - 1) * d
+#     return first, last
+# ```
+#
+# The line $i s + a d - p$ of section 2, for the first tap and for the last. It leads downwards, so
+# the last layer comes first. Subtract the two, and $i$ and all paddings drop out: what remains is
+# the formula of section 5, read from the other end. Usual mistakes: the layers in the order in
+# which they are given; the padding forgotten; the padding of an upper layer counted in pixels,
+# though it is one of features.
+#
+# </details>
+#
+# ### Exercise 3: panels of any height
+#
+# `panels` in section 9 only works if the height divides the number of rows, and at stride 1. A
+# library has to take what comes. Write `panels_of_any_height(x, w, geometry, height)`.
+#
+# - In: `x` (N, C, H, W), `w` (K, C, A, B), a `ConvGeometry` of one group and dilation 1, with any
+#   padding and any stride (`geometry.stride` is one for each axis), and the height of a panel in
+#   rows of features. The last panel may be lower.
+# - Out: the features (N, K, \*geometry.small).
+#
+# An example: with 7 rows and a height of 3 there are panels of 3, 3 and 1 rows.
+
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+@exercise
+def check_3(rng, answer):
+    """Heights that leave a lower panel, strides of 2 and 3, against the library's kernel."""
+    padding, stride = (
+        [(int(p), int(p)) for p in rng.integers(0, 3, 2)],
+        tuple(rng.integers(2, 4, 2)),
+    )
+    big, kernel = tuple(rng.integers(17, 24, 2)), tuple(rng.integers(2, 4, 2))
+    geometry = ConvGeometry.of_conv(big, kernel, stride, padding)
+    rows = geometry.small[0]
+    height = int(rng.choice([h for h in range(2, rows) if rows % h]))
+    x, w = rng.standard_normal((2, 3, *big)), rng.standard_normal((4, 3, *kernel))
+    what = f"{rows} rows in panels of {height}, stride {geometry.stride}"
+    expect(answer(x, w, geometry, height), reference.conv(x, w, geometry), what)
+
+
+# %% tags=["exercise"]
+def panels_of_any_height(x, w, geometry, height):
+    """x (N, C, H, W), w (K, C, A, B) -> (N, K, *geometry.small), `height` rows at a time."""
+    return ...  # yours
+
+
+check_3(panels_of_any_height)
+
+# %% [markdown]
+# <details><summary><b>Solution</b> (try first!)</summary>
+#
+# ```python
+# def panels_of_any_height(x, w, geometry, height):
+#     image = np.pad(x, ((0, 0), (0, 0), *geometry.padding))
+#     (rows, columns), (s, t) = geometry.small, geometry.stride
+#     weights = w.reshape(len(w), -1)
+#     y = np.empty((len(x), len(w), rows, columns), x.dtype)
+#     for n in range(len(x)):
+#         for top in range(0, rows, height):
+#             h = min(height, rows - top)
+#             cols = np.empty((x.shape[1], *geometry.kernel, h, columns), x.dtype)
+#             for a, b in np.ndindex(geometry.kernel):
+#                 first = top * s + a
+#                 cols[:, a, b] = image[n, :, first : first + h * s : s, b : b + columns * t : t]
+#             product = weights @ cols.reshape(-1, h * columns)
+#             y[n, :, top : top + h] = product.reshape(len(w), h, columns)
+#     return y
+# ```
+#
+# Usual mistakes: the stride in the step of the slice and not in its beginning, `top + a`; the rows
+# that are left over forgotten. (With `np.empty` they are whatever was in memory, at times the right
+# numbers of the call before. Start with `np.nan` while you look for such a mistake.) And a snare:
+# to keep one array for all panels, as section 9 does, and use `cols[..., :h, :]` for the last one.
+# That part is not one piece of memory, so `reshape` quietly makes a copy.
+#
+# </details>
+#
+# ### Further questions
+#
+# 1. Draw the meetings for stride 3 and a window of 2. Which pixels are never seen? What would a
 #    transposed convolution write there?
-# 3. How many layers of dilation 1, 2, 4, 8, ... with 2 taps does it take to hear one second of
-#    music at 16,000 samples a second? (That is WaveNet, van den Oord et al. 2016.)
-# 4. A 1x1 convolution with 64 channels and filters, and a depthwise 3x3: read each array once,
+# 2. How many layers of dilation 1, 2, 4, 8, ... with 2 taps does it take to hear one second of
+#    music at 16,000 samples a second? (van den Oord et al., *WaveNet: a generative model for raw
+#    audio*, 2016.)
+# 3. A 1x1 convolution with 64 channels and filters, and a depthwise 3x3: read each array once,
 #    write each once. Which of them can reach the flat roof of your machine? Then time both, with
 #    `bench.Layer` and `cpu.conv`.
-# 5. Give `panels` threads: let each image be a job for `tinydeconv.kernels.threads.run`. Mind the
+# 4. Give `panels` threads: let each image be a job for `tinydeconv.kernels.threads.run`. Mind the
 #    patches: who may write into them?
 #
-# <details><summary>Answers to 2, 3 and 4</summary>
+# <details><summary>Answers</summary>
 #
-# 2. Every third pixel. The transposed convolution leaves zeros there: no feature paints them.
-# 3. 14: the field is $1 + (1 + 2 + \dots + 2^{13}) = 2^{14} = 16384$.
-# 4. 1x1: $2 \cdot 64$ operations for a pixel and filter, 8 bytes for a pixel in and a feature out
+# 1. Every third pixel. The transposed convolution leaves zeros there: no feature paints them.
+# 2. 14: the field is $1 + (1 + 2 + \dots + 2^{13}) = 2^{14} = 16384$.
+# 3. 1x1: $2 \cdot 64$ operations for a pixel and filter, 8 bytes for a pixel in and a feature out
 #    (4 bytes a number): 16 FLOP a byte. Depthwise: $2 \cdot 9$ operations for 8 bytes: 2.25.
 #    Compare with the FLOP in the time of a byte in section 6: the ceiling of the depthwise one is
 #    memory. It has a 64th of the dense one's multiplications, and takes far more than a 64th of its
 #    time.
+# 4. Each job needs patches of its own, for instance made inside the job. With one array for all,
+#    two threads would overwrite each other's patches, and the result would differ from run to run.
 #
 # </details>
 #
-# Next: the network turns around. Section 2's lines from top to bottom are the transposed
-# convolution, which gave the library its name.
+# Next: **04 · Transposed convolution.** The network turns around. Section 2's lines, read from top
+# to bottom, are the operation that gave the library its name.
 #
 # ## Check
 
@@ -876,5 +1121,6 @@ for f in (ladder.seven_loops, ladder.taps, ladder.whole_batch, reference.conv, c
 assert np.allclose(panels(x, w, SMALL.geometry, 4), expected, **near) and panel_error < 1e-3
 assert min(min(ceiling["gflops"], ceiling["gbs"]) for ceiling in CEILINGS.values()) > 0
 assert top["gflops"] > 100 * loops["gflops"]  # some ten thousand times, on a machine at peace
-assert taps["intensity"] < batch["intensity"] < top["intensity"]
+assert np.array_equal(by_product, convolve(little[None, None], window[None, None]).reshape(1, 4))
+assert by_hand == LAYER.flop and taps["intensity"] < batch["intensity"] < top["intensity"]
 print("All checks passed.")
