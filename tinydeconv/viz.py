@@ -30,7 +30,7 @@ def show(alt, figure=None):
     if hasattr(builtins, "get_ipython"):  # IPython, so IPython can be imported
         from IPython.display import Image, display
 
-        display(Image(_png(figure), alt=alt))
+        display(Image(_png(figure, bbox_inches="tight"), alt=alt))  # cuts off nothing but white
         pyplot.close(figure)
     else:
         pyplot.show()
@@ -177,8 +177,8 @@ def _save(figure, path):
     return figure
 
 
-def _png(figure):
+def _png(figure, **options):
     """The bytes of a PNG file of it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", **options)
     return buffer.getvalue()
