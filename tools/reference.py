@@ -105,14 +105,19 @@ def compared(told, name):
 # ---------------------------------------------------------------- the page
 
 
+def arguments(function, method=False):
+    """(arguments), as the student writes them: without self, and what is private."""
+    told = inspect.signature(function)
+    shown = [p.replace(annotation=p.empty) for p in told.parameters.values() if p.name[0] != "_"]
+    shown = shown[method:]
+    text = str(told.replace(parameters=shown, return_annotation=told.empty))
+    return re.sub(r"<function (\w+) at \w+>", r"\1", text)
+
+
 def signature(name, function):
     """name(arguments), as the student calls it."""
-    told = inspect.signature(function)
-    shown = [p for p in told.parameters.values() if p.name[0] != "_"]
-    shown = shown[name.split(".")[0] in CLASSES :]
-    text = str(told.replace(parameters=shown, return_annotation=told.empty))
-    text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
-    return f"`{name}{text}`".replace("|", "\\|")
+    text = name + arguments(function, name.split(".")[0] in CLASSES)
+    return f"`{text}`".replace("|", "\\|")
 
 
 def sentence(function):

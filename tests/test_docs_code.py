@@ -1,0 +1,46 @@
+"""The code of docs/training.md and docs/gpu.md does what they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import strict_cupy
+
+
+def code_of(name):
+    text = (Path(__file__).parents[1] / "docs" / name).read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+
+
+TRAINING = code_of("training.md")
+
+
+def test_a_training_that_was_stopped_ends_as_one_that_never_was(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(TRAINING, {})
+    assert capsys.readouterr().out.startswith("resumed after epoch 2, last loss 0.")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    td.set_rng_state", "    # "),
+        ("    model.load_state_dict", "    # "),
+        ("    optimizer.load_state_dict", "    # "),
+        ("    schedule.load_state_dict", "    # "),
+        ('"optimizer.{index}.{name}"] = value', '"optimizer.{index}.{name}"] = value * 0'),
+        ('return told["epoch"]', "return 0"),
+    ],
+)
+def test_each_piece_of_the_checkpoint_is_needed(tmp_path, monkeypatch, old, new):
+    monkeypatch.chdir(tmp_path)
+    assert TRAINING.count(old) == 1
+    with pytest.raises((AssertionError, ValueError, RuntimeError)):
+        exec(TRAINING.replace(old, new), {})
+
+
+def test_the_lines_for_a_gpu_run():
+    with strict_cupy.install():
+        names = {}
+        exec(code_of("gpu.md"), names)
+        assert str(names["answer"].device) == "cuda:0" and names["answer"].shape == (1, 1, 512, 512)
