@@ -1,0 +1,57 @@
+"""What README.zh-CN.md, docs/glossary.md and docs/responsible-use.md say is what there is."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = re.compile(r"```python\n.*?```\n+```text\n.*?```", re.DOTALL)
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def terms():
+    """The rows of the glossary: (English, Chinese, what it is, what is easily confused)."""
+    rows = re.findall(r"^\|(.+)\|$", read("docs/glossary.md"), re.MULTILINE)
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows]
+    return [row for row in cells if row[0] != "English" and set(row[0]) != {"-"}]
+
+
+def test_the_chinese_readme_has_the_same_example_and_leads_there_and_back():
+    english, chinese = read("README.md"), read("README.zh-CN.md")
+    (example,) = EXAMPLE.findall(chinese)
+    assert example == EXAMPLE.search(english)[0]
+    assert "](README.zh-CN.md)" in english[:200] and "](README.md)" in chinese[:200]
+
+
+def test_the_chinese_readme_lists_every_lesson():
+    lessons = [path.stem for path in sorted((ROOT / "tutorials").glob("[0-9]*.py"))]
+    listed = re.findall(r"^\| \[.+\]\(tutorials/(.+)\.ipynb\) \|", read("README.zh-CN.md"), re.M)
+    assert set(lessons) <= set(listed) and listed == sorted(listed)
+
+
+def test_the_chinese_readme_names_targets_that_there_are():
+    targets = re.findall(r"^\| `make (.+?)` \|", read("README.zh-CN.md"), re.MULTILINE)
+    assert targets == ["demo", "test", "tutorials", "docs"]
+    for target in targets:
+        assert re.search(rf"^{target}:", read("Makefile"), re.MULTILINE), target
+
+
+def test_the_glossary_has_each_term_once_in_both_languages():
+    table = terms()
+    assert 60 <= len(table) <= 100
+    assert all(len(row) == 4 for row in table)
+    for column in 0, 1:
+        names = [row[column] for row in table]
+        assert len({*names}) == len(names)
+    for english, chinese, meaning, _ in table:
+        assert english.isascii() and meaning[0].isupper(), english
+        assert re.search("[\u4e00-\u9fff]", chinese), english
+
+
+def test_what_the_denoiser_invents(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", read("docs/responsible-use.md"), re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", read("docs/responsible-use.md"), re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out == printed
