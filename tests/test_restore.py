@@ -104,6 +104,24 @@ def test_the_inverse_filter_gives_up_what_is_lost():
     np.testing.assert_allclose(np.fft.rfft(darker), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("side", [70, 210])
+@pytest.mark.parametrize("psf", [np.full((7, 7), 1 / 49), np.full((1, 7), 1 / 7), np.ones((4, 5))])
+@pytest.mark.parametrize("precisions", [("f8", "f8"), ("f4", "f8"), ("f4", "f4"), ("f8", "f4")])
+def test_what_is_erased_to_rounding_is_given_up(side, psf, precisions):
+    """H is then about 1e-17, not 0: to divide by it would fill the picture with its rounding."""
+    image = rng.random((side, side))
+    erased = np.abs(transfer(psf, image.shape)) < 1e-12 * psf.sum()
+    assert erased.any()
+    expected = np.fft.ifft2(np.fft.fft2(image) * ~erased).real
+    of_image, of_psf = precisions
+    seen = blur(image, psf).astype(of_image)
+    tolerance = 1e-3 if "f4" in precisions else 1e-9  # much is 1 / |H| of the weakest that is kept
+    for method in (inverse_filter, wiener):
+        restored = method(seen, psf.astype(of_psf), 0)
+        assert restored.dtype == of_image
+        np.testing.assert_allclose(restored, expected, atol=tolerance)
+
+
 @pytest.mark.parametrize(("shape", "taps"), [s for s in SHAPES if s[0] != s[1]])
 def test_wiener_is_scikit_images(shape, taps):
     """Whose ratio is a number times the power of the Laplacian."""

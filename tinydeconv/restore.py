@@ -6,10 +6,10 @@ psf of shape (a, b, 1) blurs each colour of (H, W, 3) alike. Its centre is eleme
 axis. Borders are periodic: what leaves the image on one side comes back in on the other. For a
 photograph, whose surroundings nobody knows, see `periodic`.
 
-Every function returns a new array of the image's shape (`periodic`: a larger one), in its units:
-float64 for float64 and integers of 32 bits or more, otherwise float32. A ValueError refuses what is
-not an array of finite real numbers, and shapes that do not fit together. In the formulas capital
-letters are spectra: H is `transfer`, Y the Fourier transform of the image.
+Every function but `transfer` returns a new array of the image's shape (`periodic`: a larger one),
+in its units: float64 for float64 and integers of 32 bits or more, otherwise float32. A ValueError
+refuses what is not an array of finite real numbers, and shapes that do not fit together. In the
+formulas capital letters are spectra: H is `transfer`, Y the Fourier transform of the image.
 """
 
 from operator import index
@@ -51,14 +51,14 @@ def inverse_filter(image, psf, floor=0.0):
     """Divide each wave by what the blur multiplied it with, Y / H.
 
     floor: waves that the blur leaves no more than this part of the strongest are given up, and are
-        0 in the result; at 0 these are the waves that it erases
+        0 in the result; at 0, the waves that it erases, to rounding
 
-    Exact where there is no noise. The noise of a wave grows by 1 / |H|.
+    Exact for all others where there is no noise. The noise of a wave grows by 1 / |H|.
     """
     _positive("floor", floor, zero=True)
     image, H = _prepared(image, psf)
     strength = np.abs(H)
-    kept = strength > floor * strength.max()
+    kept = strength > max(floor, _rounding(image, psf)) * strength.max()
     return _filtered(image, np.divide(1, H, where=kept, out=np.zeros_like(H)))
 
 
@@ -67,7 +67,7 @@ def wiener(image, psf, noise_to_signal):
 
     noise_to_signal: the power of the noise over that of the sharp image, at least 0: a number, or
         an array of the image's shape, one for each frequency, in the order of `transfer` and equal
-        at opposite frequencies (as powers are)
+        at opposite frequencies (as powers are); at 0 this is the inverse filter
 
     N. Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949.
     """
@@ -78,8 +78,10 @@ def wiener(image, psf, noise_to_signal):
             f"expected noise_to_signal as a number or an array of shape {image.shape}, nowhere "
             f"below 0, got shape {ratio.shape} and {ratio.min()}"
         )
-    power = np.abs(H) ** 2 + _half(ratio).astype(image.dtype)
-    return _filtered(image, np.divide(H.conj(), power, where=power > 0, out=np.zeros_like(H)))
+    strength = np.abs(H)
+    power = strength**2 + _half(ratio).astype(image.dtype)
+    kept = power > (_rounding(image, psf) * strength.max()) ** 2
+    return _filtered(image, np.divide(H.conj(), power, where=kept, out=np.zeros_like(H)))
 
 
 def richardson_lucy(image, psf, iterations):
@@ -124,6 +126,8 @@ def total_variation(image, psf, weight, iterations=100):
     is Goldstein and Osher's split Bregman (SIAM J. Imaging Sciences 2, 2009): give the gradient a
     copy d of its own. With d known, x is a division of spectra; with x known, d is its gradient
     with all lengths shrunk; and b remembers what the two still differ in.
+
+    Every axis counts as one of space: give it one colour at a time.
     """
     _count(iterations)
     _positive("weight", weight)
@@ -156,6 +160,8 @@ def periodic(image, margin):
         wiener(periodic(image, margin), psf, ratio)[:height, :width]
 
     margin: in pixels, at least 0 and at most half the shortest side; half the psf's side or more
+
+    Every axis counts as one of space: give it one colour at a time.
     """
     _count(margin, "margin")
     image = _real("image", image)
@@ -189,6 +195,11 @@ def _prepared(image, psf):
     image = _real("image", image)
     H = _half(transfer(psf, image.shape))
     return image, H.astype(np.result_type(image, np.complex64))
+
+
+def _rounding(image, psf):
+    """Where |H| is no more than this part of the strongest, it is 0, calculated inexactly."""
+    return 8 * max(np.finfo(_real("psf", array).dtype).eps for array in (image, psf))
 
 
 def _real(name, array):

@@ -226,9 +226,10 @@ print(f"{there:.12f}  {and_back:.12f}")
 
 # %% [markdown]
 # In other words: a transposed convolution carries numbers back the way the convolution brought
-# them. That is just what a gradient needs, and so **the gradient of each is the other**. The
-# whole library is built on this one idea. Here is its version, for many images and channels at once
-# (so the shapes begin with `1, 1`), without the loops, and with a gradient:
+# them. That is just what a gradient needs, and so **the gradient of each, with respect to its
+# input, is the other**. The whole library is built on this one idea. Here is its version, for many
+# images and channels at once (so the shapes begin with `1, 1`), without the loops, and with a
+# gradient:
 
 # %%
 image, kernel = td.tensor(x[None, None], requires_grad=True), td.tensor(w[None, None])
