@@ -9,6 +9,8 @@
 """
 
 import functools
+import linecache
+import traceback
 
 import numpy as np
 
@@ -48,7 +50,7 @@ class exercise:
             except Exception as error:  # of the answer's: it may do anything
                 if "ellipsis" in str(error):
                     return UNTOUCHED
-                return f"it stopped with {type(error).__name__}: {error}"
+                return f"it stopped with {type(error).__name__}: {error}{_place(error, answer)}"
         return None
 
 
@@ -75,3 +77,13 @@ def expect(got, wanted, what, tolerance=1e-6):
         raise AssertionError(
             f"{what}: expected {expected:.{digits}g}{at}, got {found:.{digits}g}{count}."
         )
+
+
+def _place(error, answer):
+    """The line of the answer where it stopped, or nothing if that was not in the answer."""
+    code = getattr(answer, "__code__", None)
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_code is code:
+            line = linecache.getline(code.co_filename, number).strip()
+            return f", at `{line}`" if line else ""
+    return ""

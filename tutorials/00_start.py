@@ -21,7 +21,7 @@
 # transpose), and then train a network that removes noise, from random weights, in about a minute.
 #
 # - **You need:** Python and a little NumPy. No calculus beyond "how fast does it grow?".
-# - **Time:** 30 minutes, half of them for the exercises.
+# - **Time:** 45 minutes, a third of them for the exercises.
 # - **Afterwards you can** compute with tensors, get a gradient and follow it downhill, say what a
 #   transposed convolution does (and what it does not), and train a network that cleans photographs.
 #
@@ -140,7 +140,8 @@ viz.show(
 
 # %% [markdown]
 # **What to see.** Grey lines join points of equal height. Each step goes at a right angle to them,
-# straight down, until the ground gets flat.
+# straight down, until the ground gets flat. (`td.grad(y, x)` hands you the gradient,
+# `y.backward()` leaves it in `x.grad`.)
 #
 # Why `p.data = ...`, and not `p -= ...`? A Tensor is never changed in place: `p - ...` makes a new
 # one, with `p` in its past. It would quietly replace the tensor that you train, so the library
@@ -166,9 +167,9 @@ print("by hand:", p.tolist(), "  by the optimizer:", q.tolist())
 #
 # A convolution slides a small window over an image. At each place it multiplies what lies on top of
 # each other, adds up, and writes down one number. With a *stride* of 2 it moves two pixels at a
-# time, and the result has half the size. The **transposed convolution** goes the other way: each
-# number paints its window back into a large image, and where windows overlap, the paint adds up. It
-# gave the library its name ("deconvolution", as some call it).
+# time, and the result has about half the size. The **transposed convolution** goes the other way:
+# each number paints its window back into a large image, and where windows overlap, the paint adds
+# up. It gave the library its name ("deconvolution", as some call it).
 
 
 # %%
@@ -255,10 +256,11 @@ print(f"\n{sum(p.numel() for p in model.parameters()):,} numbers to learn")
 
 # %% [markdown]
 # It learns from pairs: a small piece of a photograph, and the same with noise. The noise is new
-# each time, so nothing can be learned by heart. Each step compares the network's answer with the
-# clean piece, asks for the gradient, and moves all numbers a little downhill. (`Adam` chooses how
-# far; `OneCycleLR` makes the steps larger at first and smaller at the end.) With the defaults this
-# takes about a minute.
+# each time, so it cannot be learned by heart. Each step measures how far the network's answer is
+# from the clean piece (here the mean squared error; what training makes small is called the
+# *loss*), asks for its gradient, and moves all numbers a little downhill. (`Adam` chooses how far;
+# `OneCycleLR` makes the steps larger at first and smaller at the end.) With the defaults this takes
+# about a minute.
 
 # %%
 steps = 60 if FAST else 2000
@@ -302,6 +304,8 @@ viz.show(
 # likeness in decibels (dB): 10 more means a tenth of the squared error.
 #
 # $$\text{PSNR} = 10 \log_{10} \frac{1}{\text{mean squared error}}$$
+#
+# (The 1 is the peak: white.)
 
 # %%
 clean = photograph("camera")
@@ -517,6 +521,8 @@ def check_3(rng, answer):
     expect(psnr(clean, got), decibels, what, tolerance=0.02)
     noise = got - clean
     assert abs(noise.mean()) < noise.std() / 10, "noise should be 0 in the mean."
+    near = (abs(noise) < noise.std()).mean()  # 68 % of a bell curve
+    assert 0.65 < near < 0.71, f"{near:.0%} of the noise is below one sigma: not a bell curve."
 
 
 # %% tags=["exercise"]

@@ -27,8 +27,8 @@
 #
 # - **You need:** Python classes, some NumPy, and the chain rule from school.
 # - **Time:** 90 minutes, a third of them for the exercises.
-# - **Afterwards you can** write an engine that differentiates any formula, say why it must walk the
-#   graph in one order and no other, and read the library's own.
+# - **Afterwards you can** write an engine that differentiates any formula, say why each number must
+#   wait for all who used it, and read the library's own.
 
 # %% tags=["parameters"]
 import importlib.util
@@ -830,24 +830,23 @@ print(f"turning each knob would take:   {one * weights.numel():8.0f} s")
 def check_1(rng, answer):
     """Random numbers; the slopes of a formula that divides twice, by turning and looking."""
     numbers = rng.uniform(0.5, 2, 2) * rng.choice([-1, 1], 2)
-
-    def formula(a, b):
-        return answer(a, b) * 3 + answer(b * b, a)
-
-    def truth(a, b):
-        return 3 * a / b + b * b / a
-
     a, b = map(Value, numbers.tolist())
     quotient = answer(a, b)
     assert quotient is not ..., UNTOUCHED
     assert isinstance(quotient, Value), f"expected a Value, got {type(quotient).__name__}."
     where = f"a = {a.data:.3f} and b = {b.data:.3f}"
     expect(quotient.data, a.data / b.data, f"divide(a, b) at {where}")
-    grads = backward(formula(a, b))
-    for name, value, move in (("a", a, (1e-5, 0)), ("b", b, (0, 1e-5))):
-        slope = (truth(*(numbers + move)) - truth(*(numbers - move))) / 2e-5
-        what = f"the slope of 3 a / b + b² / a along {name} at {where}"
-        expect(grads.get(value, 0.0), slope, what, tolerance=1e-5)
+    twice = answer(a, b) * 3 + answer(b * b, a)
+    formulas = {
+        "a / b": (quotient, lambda a, b: a / b),
+        "3 a / b + b² / a": (twice, lambda a, b: 3 * a / b + b * b / a),
+    }
+    for formula, (root, truth) in formulas.items():
+        grads = backward(root)
+        for name, value, move in (("a", a, (1e-5, 0)), ("b", b, (0, 1e-5))):
+            slope = (truth(*(numbers + move)) - truth(*(numbers - move))) / 2e-5
+            what = f"the slope of {formula} along {name} at {where}"
+            expect(grads.get(value, 0.0), slope, what, tolerance=1e-5)
 
 
 # %% tags=["exercise"]
@@ -907,6 +906,7 @@ def check_2(rng, answer):
     assert isinstance(got, list), f"expected a list of Values, got {type(got).__name__}."
     behind = set(inputs_first(root))
     missing, foreign = len(behind - set(got)), len(set(got) - behind)
+    assert root in got, "root itself is missing."
     assert not missing, f"{missing} of the {len(behind)} numbers behind root are missing."
     assert not foreign, f"{foreign} of the list are not behind root."
     assert len(got) == len(behind), f"{len(behind)} numbers, but a list of {len(got)}: each once!"
@@ -964,6 +964,10 @@ def check_3(rng, answer):
     y = answer(x * 2)
     assert y is not ..., UNTOUCHED
     assert isinstance(y, Array), f"expected an Array, got {type(y).__name__}."
+    gradients = y.pull(Array(np.ones(shape)))
+    for what, found in (("the parents", y.parents), ("what the rule returns", gradients)):
+        assert isinstance(found, tuple | list), f"{what} should be a tuple: (..., ) with a comma."
+    assert len(gradients) == len(y.parents), "the rule should return a gradient for each parent."
     wanted = np.exp(2 * x.data)
     expect(y.data, wanted, f"exp of an Array of shape {shape}")
     for order in ("first", "second", "third"):

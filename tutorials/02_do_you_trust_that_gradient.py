@@ -24,7 +24,8 @@
 # them has bitten real libraries. At the end, seven operations are waiting for you. Five of them are
 # wrong.
 #
-# - **You need:** notebook 01 (what an `Op` is, and its `backward`).
+# - **You need:** notebooks 00 and 01 (a convolution, an optimizer; what an `Op` is, and its
+#   `backward`), Taylor's series, and that $i^2 = -1$.
 # - **Time:** 120 minutes; the seven suspects and the exercises take half of them.
 # - **Afterwards you can** check any gradient against differences with the right step, say what such
 #   a check cannot see, and test the transpose of a linear map without any differences.
@@ -166,7 +167,8 @@ viz.show(
 
 # %% [markdown]
 # **What to see.** The forward slope uses the middle and the right dot, so it tilts where the curve
-# bends. The central slope uses the two outer dots, and the bends on the two sides nearly cancel.
+# bends. The central slope is that of the line through the two outer dots (drawn here through the
+# middle one), and the bends on the two sides nearly cancel.
 #
 # Taylor's series says how well:
 #
@@ -1057,6 +1059,7 @@ def check_3(rng, answer):
             (matrix.T, "the transpose"),
             (matrix.T + element, "the transpose with one element spoiled"),
             (matrix.T + unseen, "the transpose with four elements spoiled"),
+            (1.0001 * matrix.T, "the transpose times 1.0001"),
         ]
         if m == n:
             backs.append((matrix, "the matrix itself, not transposed"))
