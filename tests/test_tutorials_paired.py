@@ -4,16 +4,20 @@ and in the .ipynb what they print and draw.
 `make notebooks` runs them in fast mode, tools/notebooks.py in full mode.
 """
 
+import base64
+import io
 import re
 import sys
 
 import jupytext
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 from test_budgets import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
-from notebooks import KEY, MOST, cells, fingerprint  # noqa: E402
+from notebooks import KEY, MOST, cells, fingerprint, is_up_to_date, shrink  # noqa: E402
 
 TUTORIALS = ROOT / "tutorials"
 PARAMETERS = """\
@@ -204,3 +208,27 @@ def test_what_a_notebook_lacks_is_seen(tmp_path, old, new, word):
     pair(tmp_path, SOUND.replace(old, new))
     (complaint,) = complaints(tmp_path)
     assert word in complaint
+
+
+def test_only_what_has_changed_is_run(tmp_path):
+    script, paired = pair(tmp_path)
+    assert is_up_to_date(script)
+    script.write_text(SOUND.replace("x = 1\nviz", "x = 2\nviz"), encoding="utf-8")
+    assert not is_up_to_date(script)
+    paired.unlink()
+    assert not is_up_to_date(script)
+
+
+def test_pictures_shrink_and_keep_their_greys():
+    greys = np.random.default_rng(0).integers(256, size=(64, 64, 1), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.repeat(greys, 3, axis=2)).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    cell = nbformat.v4.new_code_cell(
+        outputs=[nbformat.v4.new_output("display_data", {"image/png": text})]
+    )
+    shrink(nbformat.v4.new_notebook(cells=[cell]))
+    smaller = base64.b64decode(cell.outputs[0].data["image/png"])
+    assert len(smaller) < len(buffer.getvalue()) / 2
+    pixels = np.asarray(Image.open(io.BytesIO(smaller)).convert("RGB"))
+    assert np.array_equal(pixels, np.repeat(greys, 3, axis=2))

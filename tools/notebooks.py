@@ -2,7 +2,6 @@
 
     python tools/notebooks.py            runs those whose source has changed since they were run
     python tools/notebooks.py 04 05      runs these whatever has changed
-    python tools/notebooks.py --clear    takes over the cells of the .py, without outputs
 
 Cells run as a student's do, in full mode. A fingerprint of the cells stays in the notebook's
 metadata, so that nothing is run, and no picture changes, for a change elsewhere.
@@ -19,6 +18,8 @@ import time
 from pathlib import Path
 
 import jupytext
+
+from tinydeconv.serialize import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = ROOT / "tutorials"
@@ -83,15 +84,15 @@ def is_up_to_date(script):
     return jupytext.read(paired).metadata.get(KEY, {}).get("cells") == fingerprint(read(script))
 
 
-def write(script, clear=False):
+def write(script):
+    print(f"{script.stem} ...", end=" ", flush=True)
     notebook = read(script)
-    if not clear:
-        print(f"{script.stem} ...", end=" ", flush=True)
-        seconds = run(notebook)
-        shrink(notebook)
-        notebook.metadata[KEY] = {"cells": fingerprint(notebook)}
-        print(f"{seconds:.0f} s{', too long' if seconds > PATIENCE else ''}")
-    jupytext.write(notebook, script.with_suffix(".ipynb"))
+    seconds = run(notebook)
+    shrink(notebook)
+    notebook.metadata[KEY] = {"cells": fingerprint(notebook)}
+    text = jupytext.writes(notebook, "ipynb")
+    write_atomically(script.with_suffix(".ipynb"), text.encode())
+    print(f"{seconds:.0f} s{', too long' if seconds > PATIENCE else ''}")
 
 
 def main():
@@ -99,14 +100,13 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("lessons", nargs="*", help="the numbers of the lessons to run")
-    parser.add_argument("--clear", action="store_true")
     options = parser.parse_args()
     scripts = sorted(TUTORIALS.glob("*.py"))
     if unknown := set(options.lessons) - {script.stem[:2] for script in scripts}:
         sys.exit(f"no lesson {', '.join(sorted(unknown))} in {TUTORIALS.name}")
     for script in scripts:
         if script.stem[:2] in options.lessons if options.lessons else not is_up_to_date(script):
-            write(script, options.clear)
+            write(script)
     size = sum(path.stat().st_size for path in TUTORIALS.glob("*.ipynb"))
     print(f"{size / 1e6:.1f} MB in all, of {MOST / 1e6:.0f}")
 
