@@ -35,7 +35,7 @@ test: $(VENV)/.stamp
 	$(WARN) $(PY) -m pytest -n $(PYTEST_WORKERS)
 
 test-slow: $(VENV)/.stamp
-	$(WARN) $(PY) -m pytest -m slow
+	$(WARN) $(PY) -m pytest -m slow -n $(PYTEST_WORKERS)
 
 notebooks: $(VENV)/.stamp
 	$(WARN) TINYDECONV_FAST=1 $(PY) -m pytest --nbmake --nbmake-timeout=120 tutorials
