@@ -17,7 +17,6 @@ PYTEST_WORKERS ?= auto
 VENV := .venv
 TORCH_VENV := .venv-torch
 BENCH_VENV := .venv-bench
-TUTORIALS_VENV := .venv-tutorials
 DOCS_VENV := .venv-docs
 PY := $(VENV)/bin/python
 DEMO := runs/denoise
@@ -28,8 +27,8 @@ WARN := PYTHONWARNDEFAULTENCODING=1
 demo: $(VENV)/.stamp
 	$(PY) -m tinydeconv train denoise --out $(DEMO) $(if $(wildcard $(DEMO)/checkpoint.safetensors),--resume)
 
-tutorials: $(TUTORIALS_VENV)/.stamp
-	$(TUTORIALS_VENV)/bin/jupyter lab $(JUPYTER) tutorials/00_start.ipynb
+tutorials: $(VENV)/.stamp
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" jupyter lab $(JUPYTER) tutorials/00_start.ipynb
 
 test: $(VENV)/.stamp
 	$(WARN) $(PY) -m pytest -n $(PYTEST_WORKERS)
@@ -80,9 +79,8 @@ benchmarks: $(BENCH_VENV)/.stamp
 	$(BENCH) scaling --rounds 3 --json $(RECORDS)/scaling.json
 	$(BENCH) report
 
-$(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint]"
+$(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint,tutorials]"
 $(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
-$(TUTORIALS_VENV)/.stamp: REQUIREMENTS := -e ".[tutorials]"
 $(DOCS_VENV)/.stamp: REQUIREMENTS := -e ".[docs]"
 $(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 
@@ -95,5 +93,5 @@ $(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 
 # Back to a fresh checkout; runs/ holds trained weights and stays.
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) $(TUTORIALS_VENV) $(DOCS_VENV) build dist docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) $(DOCS_VENV) build dist docs/_build .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

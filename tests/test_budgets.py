@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Every room with its budget in code lines, in the order in which they may import each other
 # (test_layering.py holds the order). A room is a module or a package of tinydeconv; the rooms of
 # kernels/ have a budget a file. To go over, say so in docs/design.md, a line with the new number:
-# "Over budget: viz 200, because ...".
+# "- Over budget: viz 200, because ...".
 BUDGETS = {
     "backend": 120,
     "cudasim": 450,
@@ -76,7 +76,7 @@ def table(root):
     """Rows of (what, code lines, budget)."""
     design = root / "docs" / "design.md"
     text = design.read_text(encoding="utf-8") if design.is_file() else ""
-    agreed = re.findall(r"^Over budget: (\S+) (\d+), because \S", text, flags=re.MULTILINE)
+    agreed = re.findall(r"^- Over budget: (\S+) (\d+), because \S", text, flags=re.MULTILINE)
     budgets = BUDGETS | {room: int(lines) for room, lines in agreed}
     families = sorted((root / "tinydeconv" / "ops").glob("*.py"))
     budgets |= {f"ops/{f.stem}": budgets.get(f"ops/{f.stem}", OPS_FILE) for f in families}
@@ -150,7 +150,7 @@ def test_going_over_is_seen_and_can_be_agreed(tmp_path):
         ("reading path", 851, 850),
     ]
     (tmp_path / "docs").mkdir()
-    design = "Over budget: viz 181, because a graph needs arrows.\n"
+    design = "- Over budget: viz 181, because a graph needs arrows.\n"
     (tmp_path / "docs" / "design.md").write_text(design, encoding="utf-8")
     assert ("viz", 181, 180) not in over(tmp_path) and len(over(tmp_path)) == 2
 

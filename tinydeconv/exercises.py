@@ -6,6 +6,8 @@
         expect(answer(x), x[::-1], "the numbers of x back to front")
 
     check(lambda x: x[::-1])  # prints: Right.
+
+Each call tries the answer several times.
 """
 
 import functools

@@ -111,7 +111,8 @@ def arguments(function, method=False):
     shown = [p.replace(annotation=p.empty) for p in told.parameters.values() if p.name[0] != "_"]
     shown = shown[method:]
     text = str(told.replace(parameters=shown, return_annotation=told.empty))
-    return re.sub(r"<function (\w+) at \w+>", r"\1", text)
+    text = re.sub(r"<(?:function|module) '?(\w+)'?[^>]*>", r"\1", text)
+    return re.sub(r"PosixPath\('.*/(.*)'\)", r"'\1'", text)  # not where it lies on this machine
 
 
 def signature(name, function):

@@ -172,8 +172,9 @@ viz.show(
 #
 # Taylor's series says how well:
 #
-# $$\frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots \qquad\qquad
-#   \frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots$$
+# $$\frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots$$
+#
+# $$\frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots$$
 #
 # For the sine at 1, $f''' = -\cos 1 \approx -0.54$. So with $h = 1/1000$ the central difference is
 # off by about $10^{-6}/6 \cdot 0.54 = 9\cdot10^{-8}$. Then let us take $h = 10^{-15}$ and have all
@@ -308,8 +309,9 @@ viz.show(
 # Must there be a valley? Rounding hurts only because we *subtract*. Take a step in a direction
 # where there is nothing to subtract: sideways, into the complex numbers.
 #
-# $$f(x + ih) = f(x) + ih\,f'(x) - \frac{h^2}{2} f''(x) - \dots
-#   \qquad\Longrightarrow\qquad \frac{\operatorname{Im} f(x + ih)}{h} = f'(x) + O(h^2)$$
+# $$f(x + ih) = f(x) + ih\,f'(x) - \frac{h^2}{2} f''(x) - \dots$$
+#
+# $$\Longrightarrow\qquad \frac{\operatorname{Im} f(x + ih)}{h} = f'(x) + O(h^2)$$
 #
 # The imaginary part holds the derivative and nothing else (Lyness and Moler 1967; Squire and Trapp,
 # *SIAM Review* 40, 1998). No digits are lost, so $h$ may be as small as we like:

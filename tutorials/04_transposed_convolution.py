@@ -487,10 +487,10 @@ print(f"from scratch and the library: {worst:.0e} apart")
 # $$L(x, w, y) = \langle y,\; \text{conv}(x, w)\rangle .$$
 #
 # It is linear in each of the three. So its gradient with respect to $y$ contains no $y$: it is
-# $\text{conv}(x, w)$. Its gradient with respect to $x$ contains no $x$: it is the image $g$ with $L
-# = \langle x, g\rangle$ for every $x$; by section 2, $\text{conv transpose}(y, w)$. And with
-# respect to $w$: a third kernel, the one that computes the weights' gradients, $\text{conv
-# weight}(x, y)$.
+# $\text{conv}(x, w)$. Its gradient with respect to $x$ contains no $x$: it is the image $g$ with
+# $L = \langle x, g\rangle$ for every $x$; by section 2, $\text{conv transpose}(y, w)$. And with
+# respect to $w$: a third kernel, the one that computes the weights' gradients,
+# $\text{conv weight}(x, y)$.
 #
 # $$L = \langle y, \text{conv}(x, w)\rangle = \langle x, \text{conv transpose}(y, w)\rangle =
 #   \langle w, \text{conv weight}(x, y)\rangle$$
