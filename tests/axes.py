@@ -92,6 +92,10 @@ def of_artists(ax):
         mapped = values is not None and values.ndim < 3 and not given
         if mapped and image.get_cmap().name not in COLOUR_MAPS:
             yield f"the colour map {image.get_cmap().name} is not one that all can read"
+    for spots in (spots for spots in ax.collections if spots.get_array() is None):
+        colours = {tuple(c[:3]) for c in (*spots.get_facecolor(), *spots.get_edgecolor()) if c[3]}
+        if colours - PALETTE:
+            yield f"spots or lines have colours that are not of the palette: {colours - PALETTE}"
     for text in ax.texts:
         if text.get_text() and text.get_fontsize() < SMALLEST:
             yield f"{text.get_text()!r} is written in {text.get_fontsize():g} points"

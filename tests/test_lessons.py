@@ -138,6 +138,7 @@ def test_a_sound_figure_passes():
         (lambda ax: ax.plot([1, 2], color="#ff0000"), "not of the palette"),
         (lambda ax: ax.bar([1], [2], color="#00ff00"), "not of the palette"),
         (lambda ax: ax.imshow(np.eye(2), cmap="jet"), "jet"),
+        (lambda ax: ax.scatter([1], [3], color="#ff0000"), "spots or lines have colours"),
         (lambda ax: ax.tick_params(labelsize=5), "5 points"),
         (lambda ax: ax.text(1, 3, "word", fontsize=4), "4 points"),
         (lambda ax: ax.text(5, 3, "far outside of the figure"), "cut off"),
