@@ -11,13 +11,19 @@ import contextlib
 import functools
 import inspect
 import operator
+import os
 import sys
-from collections import namedtuple
+import threading
+import weakref
+from collections import defaultdict, namedtuple
 from numbers import Number
 from pathlib import Path
+from time import perf_counter
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+
+from tinydeconv import cudasim
 
 ARRAYS = {"a", "a1", "a2", "arr", "array", "ary", "condition"}  # parameters CuPy never converts
 LENIENT = {"allclose", "isclose", "ndim", "shape", "size", "tril", "triu"}  # but here it does
@@ -25,6 +31,7 @@ INTEGERS = {"shape", "newshape", "axis", "axes", "source", "destination", "pad_w
 GIVE_ARRAYS = {"allclose", "array_equal", "count_nonzero"}  # where NumPy gives a bool or an int
 PLAIN_TYPES = (np.generic, np.dtype, np.finfo, np.iinfo, np.ndindex, Exception)
 SCALARS = (Number, np.generic)
+PRODUCTS = {"matmul", "dot", "tensordot", "einsum", "inner"}  # what cuBLAS computes
 
 
 def _read_names():
@@ -57,6 +64,11 @@ def _refuse(where, value, expected="cupy arrays and scalars"):
 def _host(value, where):
     """What NumPy may work on: stand-in arrays opened, in lists too; other arrays refused."""
     if isinstance(value, ndarray):
+        if value._place != _thread.place:
+            raise ValueError(
+                "Array device must be same as the current device: array device = "
+                f"{value._place} while current = {_thread.place}"
+            )
         return value._host
     if isinstance(value, list | tuple):
         return (list if isinstance(value, list) else tuple)(_host(v, where) for v in value)
@@ -71,9 +83,27 @@ def _device(value):
         if value.dtype.char not in "?bBhHiIlLqQefdFD":
             raise ValueError(f"Unsupported dtype {value.dtype}")
         array = object.__new__(ndarray)
-        array._host = np.asarray(value)
+        array._host, array._place = np.asarray(value), _thread.place
+        if array._host.base is None:
+            _pool.hold(array._host)
         return array
     return type(value)(map(_device, value)) if type(value) in (list, tuple) else value
+
+
+def _in_tf32(name, args):
+    """What a product of matrices multiplies: float32 rounded to 10 bits where it may be. CuPy's
+    setting counts where it calls cuBLAS for two matrices, cuBLAS's mode everywhere.
+    """
+    stacks = name == "einsum" or max((a.ndim for a in args if hasattr(a, "ndim")), default=0) > 2
+    two = not stacks or name in ("dot", "tensordot")
+    if not (precision.is_tf32() and two or _thread.modes.get(_thread.place)):
+        return args
+    return [
+        ((a.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+        if getattr(a, "dtype", None) == np.float32
+        else a
+        for a in args
+    ]
 
 
 def _holds_array(value):
@@ -103,7 +133,8 @@ def _call(where, parameters, function, /, *args, **kwargs):
                 if not isinstance(array, ndarray):
                     _refuse(f"{where}: {parameter}", array, "cupy arrays")
     kwargs = {key: _host(value, where) for key, value in kwargs.items()}
-    result = function(*_host(args, where), **kwargs)
+    args = _host(args, where)
+    result = function(*(_in_tf32(name, args) if name in PRODUCTS else args), **kwargs)
     if given.get("out") is not None:
         return given["out"]
     return _device(np.asarray(result) if name in GIVE_ARRAYS else result)
@@ -117,12 +148,13 @@ Flags = namedtuple("Flags", "c_contiguous f_contiguous owndata fnc forc")
 class ndarray:
     """cupy.ndarray; the NumPy array inside is nobody else's business."""
 
-    __slots__ = ("_host", "__weakref__")
+    __slots__ = ("_host", "_place", "__weakref__")
     __hash__ = None
     __array_ufunc__ = None  # NumPy's operators then leave the work, and the refusal, to ours
 
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
-        self._host = np.empty(shape, dtype, order)
+        self._host, self._place = np.empty(shape, dtype, order), _thread.place
+        _pool.hold(self._host)
 
     def __getattr__(self, name):
         _missing("cupy.ndarray", name)
@@ -152,8 +184,8 @@ class ndarray:
     def __reduce__(self):
         return asarray, (self.get(),)
 
-    device = property(lambda self: Device(0))
-    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data, device=Device(0)))
+    device = property(lambda self: Device(self._place))
+    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data, device=self.device))
     base = property(
         lambda self: _device(self._host.base) if isinstance(self._host.base, np.ndarray) else None
     )
@@ -166,12 +198,12 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
-        return _device(self._host[_key(key)])
+        return _device(_host(self, "an index")[_key(key)])
 
     def __setitem__(self, key, value):
         if not isinstance(value, (ndarray, *SCALARS)):
             _refuse("assignment into a cupy array", value)
-        self._host[_key(key)] = _host(value, "assignment")
+        _host(self, "assignment")[_key(key)] = _host(value, "assignment")
 
 
 def _key(key):
@@ -189,7 +221,8 @@ def _operator(name, function, reflected=False):
             if getattr(other, "__array_ufunc__", NotImplemented) is None:
                 return NotImplemented  # CuPy, too, leaves the work to a class that says so
             _refuse(f"{name} of a cupy array", other)
-        x, y = self._host, _host(other, name)
+        x, y = _host(self, name), _host(other, name)
+        x, y = _in_tf32(name, (x, y)) if name == "matmul" else (x, y)
         result = function(y, x) if reflected else function(x, y)
         return self if result is x else _device(result)
 
@@ -198,10 +231,16 @@ def _operator(name, function, reflected=False):
 
 def _method(name, parameters):
     def method(self, *args, **kwargs):
-        function = getattr(self._host, name)
+        host = self._host if name in ("item", "tolist") else _host(self, name)
+        function = getattr(host, name)
         return _call(f"cupy.ndarray.{name}", parameters, function, *args, **kwargs)
 
     return method
+
+
+def _attribute(name, self):
+    value = getattr(self._host, name)
+    return _device(getattr(_host(self, name), name) if isinstance(value, np.ndarray) else value)
 
 
 ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
@@ -213,7 +252,7 @@ for name, parameters in NAMES["cupy.ndarray"].items():
     if parameters is not None:
         setattr(ndarray, name, _method(name, parameters))
     else:
-        setattr(ndarray, name, property(lambda self, n=name: _device(getattr(self._host, n))))
+        setattr(ndarray, name, property(functools.partial(_attribute, name)))
 for name in [*ARITHMETIC, *BITWISE, "matmul"]:
     function = getattr(operator, f"__{name}__")
     setattr(ndarray, f"__{name}__", _operator(name, function))
@@ -223,11 +262,173 @@ for name in [*ARITHMETIC, *BITWISE]:
 for name in ["lt", "le", "eq", "ne", "gt", "ge"]:
     setattr(ndarray, f"__{name}__", _operator(name, getattr(operator, name)))
 for function in (operator.neg, operator.pos, operator.abs, operator.invert):
-    unary = functools.partialmethod(lambda self, f: _device(f(self._host)), function)
+    unary = functools.partialmethod(lambda self, f: _device(f(_host(self, "it"))), function)
     setattr(ndarray, f"__{function.__name__}__", unary)
 for function in (bool, int, float, complex, repr, str, format):
     conversion = functools.partialmethod(lambda self, f, *args: f(self._host, *args), function)
     setattr(ndarray, f"__{function.__name__}__", conversion)
+
+
+# ---- devices and their memory ----
+
+DEVICES, MEMORY = 2, 8 * 10**9  # how many, and how many bytes each has
+
+
+class _Thread(threading.local):
+    """What CuPy keeps for each thread: the current device, and for each device a handle of cuBLAS,
+    which has a mode of products.
+    """
+
+    place = 0
+
+    def __init__(self):
+        self.modes = {}
+
+
+class OutOfMemoryError(MemoryError):
+    """cupy.cuda.memory.OutOfMemoryError"""
+
+
+class _Pool:
+    """cupy.cuda.MemoryPool: who makes an array asks the allocator, as in CuPy, and its bytes count
+    until it is gone.
+    """
+
+    def __init__(self):
+        self.allocator, self._used, self._most = self.malloc, defaultdict(int), defaultdict(int)
+        self._limits, self._held = defaultdict(int), set()
+
+    def hold(self, host):
+        if id(host) in self._held:  # asarray(x) of what is right already
+            return
+        place, size = _thread.place, -(-host.nbytes // 512) * 512
+        self.allocator(size)
+        self._held.add(id(host))
+        weakref.finalize(host, self._free, id(host), place, size).atexit = False
+
+    def _free(self, key, place, size):
+        self._held.discard(key)
+        self._used[place] -= size
+
+    def malloc(self, size):
+        place, limit = _thread.place, self._limits[_thread.place] or MEMORY
+        if self._used[place] + size > limit:
+            raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes")
+        self._used[place] += size
+        self._most[place] = max(self._most[place], self._used[place])
+
+    def set_limit(self, size=None, fraction=None):
+        self._limits[_thread.place] = size
+
+    def get_limit(self):
+        return self._limits[_thread.place]
+
+    def used_bytes(self):
+        return self._used[_thread.place]
+
+    def total_bytes(self):
+        return self._most[_thread.place]
+
+    def free_all_blocks(self, stream=None):
+        self._most[_thread.place] = self._used[_thread.place]
+
+
+_thread, _pool = _Thread(), _Pool()
+
+
+def set_allocator(allocator=None):
+    _pool.allocator = allocator
+
+
+class _Precision:
+    """cupy._core._routines_linalg: how products of two matrices are computed."""
+
+    COMPUTE_TYPE_TBD, COMPUTE_TYPE_DEFAULT, COMPUTE_TYPE_TF32 = 0, 1, 7
+    kind = COMPUTE_TYPE_TBD
+
+    def set_compute_type(self, dtype, compute_type):
+        self.kind = compute_type
+
+    def is_tf32(self):
+        chosen = self.kind == self.COMPUTE_TYPE_TF32
+        return chosen or not self.kind and os.environ.get("CUPY_TF32", "0") != "0"
+
+
+precision = _Precision()
+cublas = SimpleNamespace(
+    CUBLAS_DEFAULT_MATH=0,
+    CUBLAS_TF32_TENSOR_OP_MATH=3,
+    setMathMode=lambda handle, mode: _thread.modes.update({handle: mode}),
+)
+
+
+def _properties(place):
+    """The entries of cudaDeviceProp that are asked for."""
+    return {"name": b"a stand-in", "major": 0, "minor": 0, "totalGlobalMem": MEMORY}
+
+
+runtime = SimpleNamespace(
+    getDeviceCount=lambda: DEVICES,
+    deviceSynchronize=lambda: None,
+    driverGetVersion=lambda: 13000,
+    runtimeGetVersion=lambda: 13020,
+    getDeviceProperties=_properties,
+    memGetInfo=lambda: (MEMORY - _pool.used_bytes(), MEMORY),
+)
+
+
+# ---- kernels ----
+
+LAUNCHED: set[str] = set()  # the names of the kernels that were launched in this process
+
+
+class RawModule:
+    """CUDA C, compiled when a kernel of it is first asked for, as CuPy does it."""
+
+    def __init__(self, code=None, *, path=None, options=(), backend="nvrtc"):
+        if path is not None or not isinstance(options, tuple) or backend != "nvrtc":
+            raise NotImplementedError("the stand-in compiles source code, with a tuple of options")
+        self._source = {"code": code, "options": options}
+
+    @functools.cached_property
+    def _module(self):
+        return cudasim.RawModule(**self._source)
+
+    def get_function(self, name):
+        kernel = self._module.get_function(name)
+
+        def launch(grid, block, args, *, shared_mem=0):
+            kernel(grid, block, tuple(map(_argument, args)), shared_mem=shared_mem)
+            LAUNCHED.add(name)
+
+        return launch
+
+
+def _argument(value):
+    """What the kernel takes by value, and arrays opened; CuPy would send a NumPy array's one
+    element by value, too.
+    """
+    if isinstance(value, np.ndarray) and value.size != 1:
+        _refuse("an argument of a kernel", value)
+    return _host(value, "an argument of a kernel") if isinstance(value, ndarray) else value
+
+
+class Event:
+    """cupy.cuda.Event: as there is nothing to wait for, the time of the call."""
+
+    def __init__(self, block=False, disable_timing=False, interprocess=False):
+        self._time = None
+
+    def record(self, stream=None):
+        self._time = perf_counter()
+
+    def synchronize(self):
+        pass
+
+
+def get_elapsed_time(start_event, end_event):
+    """Milliseconds."""
+    return (end_event._time - start_event._time) * 1e3
 
 
 # ---- the modules ----
@@ -280,7 +481,9 @@ class _Module(ModuleType):
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     """The transfer to the device; of a NumPy array, a list or a scalar it is always a copy."""
-    if _holds_array(obj):
+    if isinstance(obj, ndarray) and obj._place != _thread.place:
+        obj, copy = obj._host, True  # from another device
+    elif _holds_array(obj):
         obj = _host(obj, "cupy.array")
         copy = copy or None  # NumPy's word for "only if needed"
     else:
@@ -299,17 +502,24 @@ def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
     return a.get(order=order, out=out) if isinstance(a, ndarray) else np.asarray(a, order=order)
 
 
-class Device(namedtuple("Device", "id", defaults=[0])):
-    """cupy.cuda.Device and, as there is nothing to wait for here, cupy.cuda.Stream."""
+class Device(namedtuple("Device", "id")):
+    """cupy.cuda.Device, one of two, and, as there is nothing to wait for here, cupy.cuda.Stream."""
+
+    def __new__(cls, device=None):
+        return super().__new__(cls, _thread.place if device is None else int(device))
 
     def __enter__(self):
+        self._before = _thread.place
+        self.use()
         return self
 
     def __exit__(self, *error):
-        pass
+        _thread.place = self._before
 
     def use(self):
-        pass
+        if self.id >= DEVICES:
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        _thread.place = self.id
 
     def synchronize(self):
         pass
@@ -325,9 +535,16 @@ cuda = _Module(
     "cupy.cuda",
     Device=Device,
     Stream=Device,
+    Event=Event,
+    get_elapsed_time=get_elapsed_time,
+    compiler=SimpleNamespace(CompileException=cudasim.CompileException),
     is_available=lambda: True,
-    get_device_id=lambda: 0,
-    runtime=SimpleNamespace(getDeviceCount=lambda: 1, deviceSynchronize=lambda: None),
+    get_device_id=lambda: _thread.place,
+    runtime=runtime,
+    get_allocator=lambda: _pool.allocator,
+    set_allocator=set_allocator,
+    get_cublas_handle=lambda: _thread.place,
+    cublas=cublas,
 )
 linalg = _Module("cupy.linalg", np.linalg)
 random = _Module("cupy.random", default_rng=default_rng)
@@ -338,11 +555,14 @@ cupy = _Module(
     np,
     __version__=VERSION,
     ndarray=ndarray,
+    RawModule=RawModule,
     array=array,
     asarray=asarray,
     asanyarray=asarray,
     ascontiguousarray=lambda a, dtype=None: asarray(a, dtype, "C"),
     asnumpy=asnumpy,
+    get_default_memory_pool=lambda: _pool,
+    _core=SimpleNamespace(_routines_linalg=precision),
     get_array_module=lambda *args: cupy if any(isinstance(a, ndarray) for a in args) else np,
     **{"cuda": cuda, "lib": lib, "linalg": linalg, "random": random},
 )

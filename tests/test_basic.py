@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-import strict_cupy
 from refusals import refused
 
 import tinydeconv as td
@@ -309,15 +308,12 @@ def test_dropout_of_nothing_and_of_a_number():
     assert F.dropout(td.tensor(1.0)).item() in (0, 2)
 
 
-def test_dropout_is_drawn_where_its_input_lives():
-    with strict_cupy.install():
-        import cupy
-
-        td.manual_seed(0)
-        expected = F.dropout(td.ones(20)).tolist()
-        td.manual_seed(0)
-        y = F.dropout(td.ones(20, device="cuda"))
-        assert isinstance(y.data, cupy.ndarray) and y.cpu().tolist() == expected
+def test_dropout_is_drawn_where_its_input_lives(cupy):
+    td.manual_seed(0)
+    expected = F.dropout(td.ones(20)).tolist()
+    td.manual_seed(0)
+    y = F.dropout(td.ones(20, device="cuda"))
+    assert isinstance(y.data, cupy.ndarray) and y.cpu().tolist() == expected
 
 
 def test_dropout_layers_travel():

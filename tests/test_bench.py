@@ -11,12 +11,13 @@ from statistics import median
 import naive
 import numpy as np
 import pytest
-import strict_cupy
 from PIL import Image
 from refusals import refused
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import tinydeconv as td
 from tinydeconv import bench, viz
+from tinydeconv.backend import to_numpy
 from tinydeconv.bench import Layer, Place, Rung
 from tinydeconv.cli import main
 from tinydeconv.geometry import ConvGeometry
@@ -74,7 +75,7 @@ def test_a_layer_counted_by_hand():
     assert GROUPED.moved(padded=1, cols=3) == 4 * (160 + 72 + 180 + padded + 3 * cols)
 
 
-def test_each_rung_is_the_kernel_that_it_says():
+def test_each_rung_is_the_kernel_that_it_says(cupy):
     random = np.random.default_rng(0)
     geometry = TINY.geometry
     x, w, y = (random.normal(size=TINY.shapes[name]) for name in "xwy")
@@ -82,7 +83,8 @@ def test_each_rung_is_the_kernel_that_it_says():
     expected = {"conv": conv, "conv_transpose": naive.conv_transpose(y, w, padding=1)}
     for rung in bench.rungs(TINY):
         given = [{"x": x, "w": w, "y": y}[name] for name in bench.INPUTS[rung.kernel]]
-        result = rung.function(*given, geometry)
+        given = [cupy.asarray(array) for array in given] if rung.gpu else given
+        result = to_numpy(rung.function(*given, geometry))
         if rung.kernel == "conv_weight":
             assert result.shape == w.shape
             np.testing.assert_allclose(np.vdot(w, result), np.vdot(y, conv))
@@ -187,7 +189,7 @@ def test_the_report(two_threads):
     # A line for each place and each rung, as they come.
     told = "\n".join(lines).splitlines()
     for row in report["rungs"]:
-        (line,) = [t for t in told if t.startswith(f"{bench._label(row)} ")]
+        (line,) = [t for t in told if t.startswith(f"{bench._label(**row)} ")]
         assert f"{row['of_gemm']:.1%}" in line
     assert "sizes differ" in told[-1] and str(TINY.shapes["x"]) in lines[-1]
 
@@ -208,22 +210,64 @@ def test_one_thread_is_measured_once(monkeypatch):
     assert [row["rung"] for row in report["rungs"]] == [*FORWARD, "panels", "panels"]
 
 
-def test_a_gpu_has_rows_of_its_own(two_threads, monkeypatch):
-    waited = []
-    monkeypatch.setattr(strict_cupy.Device, "synchronize", lambda self: waited.append(None))
-    properties = {"name": b"a GPU"}
-    runtime = strict_cupy.cuda.runtime
-    monkeypatch.setattr(runtime, "getDeviceProperties", lambda n: properties, raising=False)
-    with strict_cupy.install():
-        report = bench.run(bench.places(), 0, TINY, TINY, tell=lambda line: None)
-    assert list(report["ceilings"]) == ["1 thread", "2 threads", "a GPU"]
-    gpu = [row for row in report["rungs"] if row["place"] == "a GPU"]
-    assert [row["rung"] for row in gpu] == ["taps", "whole batch"]
-    assert report["rungs"][5:7] == gpu  # after the CPU's convolutions
-    assert gpu[0]["over_before"] == gpu[0]["gflops"] / report["rungs"][4]["gflops"]
-    samples = sum(len(row["seconds"]) + 1 for row in gpu)
-    samples += sum(len(s) + 1 for s in list(report["ceilings"]["a GPU"].values())[2:])
-    assert len(waited) == samples
+@pytest.fixture
+def gpu(cupy, monkeypatch):
+    """A GPU's places; small ceilings."""
+    monkeypatch.setattr(bench, "GPU_GEMM_SIDE", 8)
+    return [place for place in bench.places() if place.xp is cupy]
+
+
+def test_a_gpu_has_rows_of_its_own(two_threads, gpu):
+    name = gpu[0].name
+    report = bench.run(bench.places(), 0, TINY, TINY, tell=lambda line: None)
+    assert list(report["ceilings"]) == ["1 thread", "2 threads", name, f"{name}, TF32"]
+    rows = [row for row in report["rungs"] if row["place"].startswith(name)]
+    product = ("unfold + cuBLAS", "conv")
+    assert [(row["rung"], row["kernel"], row["place"] != name) for row in rows] == [
+        ("direct", "conv", False),
+        (*product, False),
+        (*product, True),  # only cuBLAS has TF32
+        ("implicit GEMM", "conv", False),
+        ("implicit GEMM", "conv_transpose", False),
+        ("implicit GEMM", "conv_weight", False),
+    ]
+    assert report["rungs"][5:9] == rows[:4]  # after the CPU's convolutions
+    assert rows[0]["over_before"] == rows[0]["gflops"] / report["rungs"][4]["gflops"]
+    assert all(len(row["seconds"]) >= 3 and min(row["seconds"]) > 0 for row in rows)
+
+
+def test_a_gpu_is_timed_by_its_own_clock(cupy, gpu, monkeypatch):
+    """Between two events, of which the second is waited for; Python's clock does not count."""
+    monkeypatch.setattr(bench, "perf_counter", lambda: 0.0)
+    told = []
+
+    class Event:
+        def record(self):
+            told.append(self)
+
+        def synchronize(self):
+            told.append("waited")
+
+    monkeypatch.setattr(cupy.cuda, "Event", Event)
+    monkeypatch.setattr(cupy.cuda, "get_elapsed_time", lambda a, b: 250.0)
+    assert gpu[0].time(lambda: told.append("work")) == 0.25
+    start, work, end, waited = told
+    assert (work, waited) == ("work", "waited") and start is not end
+
+
+def test_a_place_says_whether_products_are_in_tf32(cupy, gpu):
+    def error(place):
+        with place.entered():
+            y = bench.gpu.conv_unfolded(*map(cupy.asarray, (x, w)), geometry)
+            return np.abs(to_numpy(y) - right).max()
+
+    random, geometry = np.random.default_rng(0), GROUPED.geometry
+    x, w = (random.standard_normal(GROUPED.shapes[name], np.float32) for name in "xw")
+    right = naive.conv(x.astype(float), w.astype(float), None, (2, 1), padding=1, groups=2)
+    assert error(gpu[0]) < 1e-5 and td.backends.cuda.allow_tf32 is False
+    if not 1 <= float(bench.machine()["gpus"][0]["capability"]) < 8:  # the stand-in's is 0.0
+        assert 1e-4 < error(gpu[1]) < 1e-1
+    assert td.backends.cuda.allow_tf32 is False
 
 
 # ---------------------------------------------------------------- pictures

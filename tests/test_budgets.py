@@ -12,10 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # kernels/ have a budget a file. To go over, say so in docs/design.md, a line with the new number:
 # "- Over budget: viz 200, because ...".
 BUDGETS = {
+    "cuda": 150,
     "backend": 120,
     "cudasim": 450,
     "geometry": 180,
     "kernels/reference": 130,
+    "kernels/sparse": 40,
     "kernels/windows": 50,
     "kernels/ladder": 80,
     "kernels/threads": 140,
@@ -39,6 +41,7 @@ BUDGETS = {
     "models": 350,
     "train": 200,
     "recipes": 400,
+    "info": 90,
     "bench": 300,
     "cli": 200,
 }

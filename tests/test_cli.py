@@ -50,7 +50,7 @@ def test_help_names_the_commands_and_is_quick():
         "except SystemExit: print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
-    for name in ("train", "denoise", "gradcheck"):
+    for name in ("train", "denoise", "gradcheck", "bench", "info"):
         assert name in done.stdout.splitlines()[0] or f"\n    {name}" in done.stdout
     loaded = set(done.stdout.splitlines()[-1].split())
     assert not loaded & {"matplotlib", "PIL", "skimage", "sklearn", "tqdm", "tinydeconv.opcases"}
@@ -341,6 +341,7 @@ BAD = {
     # what: (command line, words and numbers that the one line must have)
     "no command": ("", ["COMMAND"]),
     "unknown command": ("paint", ["'paint'", "train", "denoise", "gradcheck"]),
+    "unknown device": ("denoise photo.png --device tpu", ["--device", "'tpu'", "auto", "cuda"]),
     "no recipe": ("train", ["RECIPE"]),
     "unknown recipe": ("train paint", ["'paint'", "denoise"]),
     "unknown option": ("train denoise --epochs 3", ["--epochs"]),

@@ -1,10 +1,12 @@
-"""The code of docs/training.md and docs/gpu.md does what they say."""
+"""The code of docs/training.md, docs/gpu.md and docs/cudasim.md does what they say."""
 
 import re
 from pathlib import Path
 
 import pytest
 import strict_cupy
+
+from tinydeconv import cuda
 
 
 def code_of(name):
@@ -44,3 +46,29 @@ def test_the_lines_for_a_gpu_run():
         names = {}
         exec(code_of("gpu.md"), names)
         assert str(names["answer"].device) == "cuda:0" and names["answer"].shape == (1, 1, 512, 512)
+
+
+def test_the_sentences_about_a_gpu_that_does_not_work_are_those_of_the_code():
+    folder = Path(__file__).parents[1]
+    page = (folder / "docs" / "gpu.md").read_text(encoding="utf-8")
+    for driver in (None, (12, 4), (13, 0)):
+        assert re.split("[:;]", cuda._why_no_gpu(13, driver))[0] in page, driver
+    for file, words in [
+        ("cuda.py", "device 'cuda' needs CuPy, which is not installed"),
+        ("cuda.py", "out of memory on cuda:"),
+        ("backend.py", "expected all tensors on one device, got "),
+        ("backend.py", "there is no "),
+        ("kernels/cuda/launch.py", "the CUDA kernels in "),
+    ]:
+        assert f"`{words}" in page, words
+        assert f'"{words}' in (folder / "tinydeconv" / file).read_text(encoding="utf-8"), words
+
+
+def test_the_lines_about_the_simulator_print_what_the_page_shows(capsys):
+    names = {}
+    text = (Path(__file__).parents[1] / "docs" / "cudasim.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 9 and len(blocks) == text.count("```python")
+    for code, printed in blocks:
+        exec(code, names)
+        assert capsys.readouterr().out == printed

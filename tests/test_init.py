@@ -195,7 +195,8 @@ def test_icnr_begins_as_nearest_neighbours(factor):
         large[c, h * factor + i, w * factor + j] = y[0, c * factor**2 + i * factor + j, h, w]
     small = large[:, ::factor, ::factor]
     assert small.std() > 0.1
-    np.testing.assert_array_equal(large, small.repeat(factor, 1).repeat(factor, 2))
+    # equal but for rounding: some BLAS adds up the last rows of a product in another order
+    np.testing.assert_allclose(large, small.repeat(factor, 1).repeat(factor, 2), 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

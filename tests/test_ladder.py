@@ -3,7 +3,6 @@
 import naive
 import numpy as np
 import pytest
-import strict_cupy
 from refusals import refused
 from test_kernels import GRID, arrays, options, scattered
 
@@ -53,9 +52,8 @@ def test_other_numbers_of_axes_than_two_are_refused_by_the_seven_loops(name):
 
 
 @pytest.mark.parametrize("rung", ["taps", "whole batch"])
-def test_a_rung_climbs_on_the_gpu_too(rung):
-    with strict_cupy.install() as cupy:
-        geometry = ConvGeometry.of_conv((5, 4), 3, 2, 1, groups=2)
-        x, w = np.random.rand(2, 4, 5, 4), np.random.rand(6, 2, 3, 3)
-        y = RUNGS[rung](cupy.asarray(x), cupy.asarray(w), geometry).get()
+def test_a_rung_climbs_on_the_gpu_too(cupy, rung):
+    geometry = ConvGeometry.of_conv((5, 4), 3, 2, 1, groups=2)
+    x, w = np.random.rand(2, 4, 5, 4), np.random.rand(6, 2, 3, 3)
+    y = RUNGS[rung](cupy.asarray(x), cupy.asarray(w), geometry).get()
     np.testing.assert_allclose(y, naive.conv(x, w, None, 2, 1, 1, 2), rtol=1e-12)

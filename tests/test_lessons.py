@@ -106,6 +106,20 @@ def test_what_a_checker_says(answer, complaint, capsys):
     assert printed.startswith("Not yet: " if complaint else "Right.") and printed.count("\n") == 1
 
 
+@exercise
+def check_text(rng, text):
+    assert text.startswith("int"), "it should begin with int."
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("int i;", None), ("long i;", "begin with int"), ("int i;\n    ...  // yours", UNTOUCHED)],
+)
+def test_an_answer_may_be_text(text, complaint):
+    found = check_text.complaint(text)
+    assert complaint in found if complaint else found is None
+
+
 def test_a_checker_draws_new_numbers():
     seen = []
     exercise(lambda rng, answer: seen.append(rng.random()))(None)

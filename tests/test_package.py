@@ -76,7 +76,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     (info,) = {name.split("/")[0] for name in names if not name.startswith("tinydeconv/")}
     assert info.endswith(".dist-info")
-    files = ("py.typed", "tensor.pyi", "models/denoiser.safetensors", "models/denoiser.csv")
+    files = ["py.typed", "tensor.pyi", "models/denoiser.safetensors", "models/denoiser.csv"]
+    files += ["kernels/cuda/common.cuh", "kernels/cuda/unfold.cu", "cudasim/simulator.h"]
     assert {f"tinydeconv/{file}" for file in files} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
 

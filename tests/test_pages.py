@@ -32,6 +32,7 @@ def made(name):
         (">>> 1 + 1\n2", "```pycon\n>>> 1 + 1\n2\n```\n"),
         ("a: first\n    line\nb, c: others", "- `a`: first line\n- `b, c`: others\n"),
         ("a: first\nline, of prose", "a: first line, of prose\n"),
+        ("- **b c**, *d*,\n  e * f\n- g**2", "- **b c**, *d*, e \\* f\n- g\\*\\*2\n"),
     ],
 )
 def test_docstrings_become_markdown(doc, expected):

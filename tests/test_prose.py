@@ -48,6 +48,7 @@ def test_the_chinese_readme_gives_the_same_figures_and_commands():
         ("the picture above to `runs/denoise`", "上面那样的图会写到 `runs/denoise`"),
         ("writes `photo-denoised.png`", "写到 `photo-denoised.png`"),
         ("no GPU has run them yet", "还没有在真正的 GPU 上运行过"),
+        ("runs the same sources on a CPU", "在 CPU 上运行同样的源代码"),
     ]:
         assert in_english in english and in_chinese in chinese, in_english
     commands = re.findall(r"^\$ (?!.*pip install)(.+)$", read("README.zh-CN.md"), re.MULTILINE)

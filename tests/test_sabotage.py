@@ -278,7 +278,7 @@ FIRST = [
     ("ops.linalg:MatMul.backward", "transpose(b, -1, -2)", "b", "matmul", first_order),
     ("ops.shape:Permute.backward", "tuple(self.dims.index(i) for i in range(len(self.dims)))", "self.dims", "moves", first_order),
     ("ops.joining:Cat.backward", "split(g, ", "split(g * 2, ", "cat", first_order),
-    ("ops.shape:Scatter.forward", "sums.astype(x.dtype)", "sums", "index", dtype),
+    ("kernels.sparse:scatter_add", ".astype(x.dtype)", "", "index", dtype),
     ("ops.normalization:Normalize.backward", "g - shift - ", "g - ", "batch_norm", first_order),
     ("ops.normalization:Normalize.backward", " - (x - mean) * turn", "", "batch_norm", first_order),
     ("ops.elementwise:PRelu.backward", "if needs[1]", "if False", "prelu", first_order),
@@ -286,7 +286,7 @@ FIRST = [
     ("nn.losses:binary_cross_entropy_with_logits", ", 1 - target)", ", target)", "bce", forward),
     ("nn.losses:BinaryCrossEntropy.backward", "(x - t)", "(x + t)", "bce of probabilities", first_order),
     ("nn.losses:BinaryCrossEntropy.backward", "log1p(-x) - log(x)", "log(x) - log1p(-x)", "bce of probabilities", first_order),
-    ("ops.resampling:Resample.forward", "FLOAT) if", "x.dtype) if", None, uneven_halves),
+    ("kernels.sparse:resample", "np.float32) if", "x.dtype) if", None, uneven_halves),
     ("engine:Node.pull", "x.version[0] > self.number", "False", None, stale),
     ("engine:_walk", "node.inputs, node.output, node.parents = None, None, ()", "pass", None, lets_go),
     ("engine:_walk", "parent in sums and not create_graph", "not create_graph", "shared", first_order),
@@ -297,7 +297,7 @@ SECOND = [
     # visible only when a gradient is differentiated again: an array read in a backward, a detach
     ("engine:_walk", "parent in sums and not create_graph", "parent in sums", "shared"),
     ("ops.maths:Exp.backward", "g * y", "g * y.detach()", "exp"),
-    ("ops.maths:Tanh.backward", ", g, y)", ", g, g.wrap(y.data))", "tanh"),
+    ("ops.maths:Tanh.backward", ", g, y, kernel", ", g, g.wrap(y.data), kernel", "tanh"),
     ("ops.maths:Sigmoid.backward", "(1 - y)", "((1 - y).detach() if m is Tensor else 1 - y)", "sigmoid"),
     ("ops.maths:Erf.backward", ", g, x)", ", g, x.detach())", "erf"),
     ("ops.maths:Log1p.backward", ", g, x)", ", g, x.detach())", "near one"),
@@ -310,7 +310,7 @@ SECOND = [
     ("ops.linalg:MatMul.backward", "MatMul()(transpose(a, -1, -2), g)", "MatMul()(transpose(a, -1, -2).detach(), g)", "stacks"),
     ("ops.normalization:Normalize._statistics", "if not recorded(x)", "if True", "batch_norm"),
     ("ops.normalization:MultiplyAdd.backward", "g * w", "g * w.detach()", "layer_norm"),
-    ("ops.formulas:Curve.backward", ", g, x)", ", g, x.detach())", "gelu"),
+    ("ops.formulas:Curve.backward", ", g, x, kernel", ", g, x.detach(), kernel", "gelu"),
     ("ops.formulas:fused", "*tensors)\n    return", "*(x.detach() for x in tensors))\n    return", "gelu"),
     ("ops.formulas:fused_sums", "(Tensor, *tensors)", "(Tensor, *(x.detach() for x in tensors))", "batch_norm"),
     ("ops.elementwise:PRelu.backward", "(by_x, g, x, slope)", "(by_x, g, x, slope.detach())", "prelu"),
@@ -372,12 +372,12 @@ OPTIM = [
 
 LOOPS, ADAPTIVE = "interpolate", "adaptive_pooling"
 RESAMPLING = [
-    # function of ops, text, slip, the test of test_resampling.py that must catch it, its arguments
+    # function (of ops), text, slip, the test of test_resampling.py that must catch it, its arguments
     ("resampling:Resample.backward", "(columns, rows, weights)", "(columns, rows, weights * 2)", "the_gradient_is_the_transpose", "bilinear to (9, 3)"),
     ("resampling:Resample.backward", "(columns, rows, weights)", "(rows, rows, weights)", "pad", 1, ((2, 1),), "reflect"),
-    ("resampling:Resample.forward", "] += x", "] = x", LOOPS, 2, "bicubic", False, (4, 9)),
-    ("resampling:Resample.forward", " < len(rows)", " < len(rows) + 9", "entries_of_one_place_are_added_and_empty_rows_are_zero"),
-    ("resampling:Resample.forward", "else x.dtype", "else FLOAT", "pad_keeps_the_kind_of_number"),
+    ("kernels.sparse:resample", "] += x", "] = x", LOOPS, 2, "bicubic", False, (4, 9)),
+    ("kernels.sparse:resample", " < len(rows)", " < len(rows) + 9", "entries_of_one_place_are_added_and_empty_rows_are_zero"),
+    ("kernels.sparse:resample", "else x.dtype", "else np.float32", "pad_keeps_the_kind_of_number"),
     ("resampling:_matrix", "[0][named], columns[named], weights[named]", "[0].ravel(), columns.ravel(), (weights * named).ravel()", "a_nan_stays_where_it_is"),
     ("resampling:pad", "reversed(range(0, len(pad), 2))", "range(0, len(pad), 2)", "pad", 2, ((1, 2), (3, 0)), "replicate"),
     ("resampling:_constant", "n - max(-high, 0)", "n", "pad", 1, ((0, -3),), "constant"),
@@ -564,7 +564,7 @@ def test_resampling_is_watched(row, monkeypatch):
     target, old, new, name, *arguments = row
     checker = getattr(test_resampling, f"test_{name}")
     checker(*arguments)
-    sabotage(monkeypatch, f"ops.{target}", old, new)
+    sabotage(monkeypatch, target if target.startswith("kernels") else f"ops.{target}", old, new)
     with warnings.catch_warnings(), pytest.raises((*NOTICED, IndexError, TypeError)):
         warnings.simplefilter("ignore")
         checker(*arguments)

@@ -11,8 +11,8 @@ tensor([2., 4.])
 
 import numpy as _np
 
-from . import nn, optim
-from .backend import device, get_rng_state, manual_seed, set_rng_state
+from . import cuda, nn, optim
+from .backend import backends, device, get_rng_state, manual_seed, set_rng_state
 from .engine import (
     Op,
     detect_anomaly,

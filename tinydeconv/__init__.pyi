@@ -1,7 +1,9 @@
 # Written by tools/stubs.py: do not edit.
 # mypy: disable-error-code="override"
 
+from tinydeconv.cuda import Backends
 import numpy as np
+from tinydeconv import cuda as cuda
 from tinydeconv import nn as nn
 from tinydeconv import optim as optim
 from tinydeconv.backend import device as device
@@ -169,6 +171,7 @@ from tinydeconv.serialize import load_metadata as load_metadata
 from tinydeconv.serialize import save as save
 from tinydeconv.tensor import Tensor as Tensor
 
+backends: Backends
 __version__: str
 float16: np.dtype[np.float16]
 float32: np.dtype[np.float32]

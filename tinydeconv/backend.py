@@ -1,8 +1,7 @@
 """Which array module owns an array, where it lives, and where random numbers come from.
 
 NumPy arrays live on the CPU, CuPy arrays on a CUDA GPU. Both modules offer the same functions, so a
-kernel asks `array_module(x)` and runs on either. This is the only file that imports CuPy, and only
-when a GPU is asked for.
+kernel asks `array_module(x)` and runs on either.
 """
 
 import re
@@ -10,6 +9,10 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+
+from . import cuda
+from .cuda import backends as backends
+from .cuda import import_cupy as import_cupy
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,24 @@ def is_array(value):
 
 
 def array_module(*arrays):
-    """numpy or cupy, whichever owns all the arrays; they must live on one device."""
+    """numpy or cupy, whichever owns all the arrays; they must live on one device.
+
+    That GPU becomes the current one, where CuPy makes arrays and launches kernels.
+    """
     cupy = sys.modules.get("cupy")
     if cupy is None:
         return np
-    owned = [isinstance(a, cupy.ndarray) for a in arrays]
-    if not any(owned):
+    places = {a.device.id if isinstance(a, cupy.ndarray) else None for a in arrays}
+    if places <= {None}:
         return np
-    if all(owned):
-        return cupy
-    where = ", ".join(str(device_of(a)) for a in arrays)
-    raise RuntimeError(
-        f"expected all tensors on one device, got {where}; move them with .to('cpu') or .to('cuda')"
-    )
+    if len(places) > 1:
+        where = ", ".join(str(device_of(a)) for a in arrays)
+        raise RuntimeError(
+            f"expected all tensors on one device, got {where}; move them with .to('cpu') or "
+            ".to('cuda')"
+        )
+    cuda.use(cupy, *places)
+    return cupy
 
 
 def device_of(array):
@@ -77,9 +85,12 @@ def to_device(array, where):
         return array
     if where.type == "cpu":
         return sys.modules["cupy"].asnumpy(array)
-    cupy = import_cupy()
-    with cupy.cuda.Device(where.index):
-        return cupy.asarray(array)
+    cupy, number = import_cupy(), cuda.device_count()
+    if where.index >= number:
+        here = ", ".join(f"cuda:{i}" for i in range(number))
+        raise RuntimeError(f"there is no {where}, the GPUs of this machine are {here}")
+    cuda.use(cupy, where.index)
+    return cupy.asarray(array)
 
 
 def to_numpy(array):
@@ -88,23 +99,7 @@ def to_numpy(array):
 
 def _on_gpu(array):
     cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(array, cupy.ndarray)
-
-
-def import_cupy():
-    """CuPy, or one sentence on what is missing."""
-    try:
-        import cupy
-    except ImportError:
-        raise RuntimeError(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'tinydeconv[cuda13]' "
-            "(or [cuda12], after the CUDA version of the driver)"
-        ) from None
-    if not cupy.cuda.is_available():
-        raise RuntimeError(
-            "device 'cuda' needs an NVIDIA GPU and its driver: CuPy is installed, but finds none"
-        )
-    return cupy
+    return cupy is not None and isinstance(array, cupy.ndarray) and cuda.ready(cupy)
 
 
 # Random numbers are always drawn on the CPU and then moved, so one seed gives the same weights on

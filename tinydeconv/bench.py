@@ -2,41 +2,41 @@
 
 A processor can do no more arithmetic than its matrix products do, and move no more memory than a
 plain copy does. Both ceilings are measured here, and so is each rung of the ladder (kernels/ladder
-and kernels/cpu). The *operational intensity* of a rung, floating-point operations a byte moved,
-says which of the two it meets first: the roofline model (Williams, Waterman and Patterson 2009,
-"Roofline: an insightful visual performance model for multicore architectures").
+and kernels/cpu; on a GPU kernels/cuda). The *operational intensity* of a rung, floating-point
+operations a byte moved, says which of the two it meets first: the roofline model (Williams,
+Waterman and Patterson 2009, "Roofline: an insightful visual performance model for multicore
+architectures").
 
 Units: GFLOP/s are 10^9 floating-point operations a second, GB/s 10^9 bytes a second.
 """
 
 import json
-import os
-import platform
-import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
 from statistics import median
-from time import perf_counter, strftime
+from time import perf_counter
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 import tinydeconv
 
 from . import viz
-from .backend import import_cupy
+from .cuda import import_cupy
 from .data.images import images_extra
 from .geometry import ConvGeometry
+from .info import machine
 from .kernels import cpu, ladder, threads
+from .kernels.cuda import convolution as gpu
 from .serialize import write_atomically
 
 FLOAT = np.dtype(np.float32)
 GEMM_SIDE = 2048  # of the square matrices whose product is the ceiling of arithmetic
+GPU_GEMM_SIDE = 8192  # the same on a GPU, which smaller ones would not keep busy
 COPY_BYTES = 2**28  # of the array whose copy is the ceiling of memory; far more than a cache holds
 
 
@@ -84,7 +84,8 @@ class Rung:
 
     passes: how often it reads or writes whole arrays, as Layer.moved has them. What is used again
         at once, such as a panel of patches, stays in the cache and does not count.
-    threaded, gpu: it can use several threads; it runs on CuPy's arrays
+    threaded: it can use several threads
+    gpu: it runs on CuPy's arrays, and on them alone; tf32: its products can be in TF32
     """
 
     name: str
@@ -93,26 +94,36 @@ class Rung:
     passes: dict = field(default_factory=dict)
     threaded: bool = False
     gpu: bool = False
+    tf32: bool = False
 
 
 INPUTS = {"conv": "xw", "conv_transpose": "yw", "conv_weight": "xy"}
 
 
 def rungs(layer):
-    """The ladder, from the bottom up, and the two other kernels of its last rung."""
+    """The ladders of the CPU and of a GPU, from the bottom up; then the two other kernels of each
+    last rung.
+    """
     # Pixels of a tap are read, copied and multiplied; features are written, read, and added to y,
     # which is read and written.
     by_tap = {"padded": 1, "cols": 3, "y": 4 * prod(layer.geometry.kernel)}
     # Patches are copied (read, written) and multiplied; features are written, and copied to where
     # their image is.
     at_once = {"padded": 1, "cols": 3, "y": 3}
+    # A GPU's threads look for the padding themselves, and cuBLAS writes features to their place.
+    unfolded = {"cols": 2}
     return [
         Rung("seven loops", ladder.seven_loops),
-        Rung("taps", ladder.taps, passes=by_tap, gpu=True),
-        Rung("whole batch", ladder.whole_batch, passes=at_once, gpu=True),
+        Rung("taps", ladder.taps, passes=by_tap),
+        Rung("whole batch", ladder.whole_batch, passes=at_once),
         Rung("panels", cpu.conv, threaded=True),
+        Rung("direct", gpu.direct, gpu=True),
+        Rung("unfold + cuBLAS", gpu.conv_unfolded, passes=unfolded, gpu=True, tf32=True),
+        Rung("implicit GEMM", gpu.conv, gpu=True),
         Rung("panels", cpu.conv_transpose, "conv_transpose", threaded=True),
         Rung("panels", cpu.conv_weight, "conv_weight", threaded=True),
+        Rung("implicit GEMM", gpu.conv_transpose, "conv_transpose", gpu=True),
+        Rung("implicit GEMM", gpu.conv_weight, "conv_weight", gpu=True),
     ]
 
 
@@ -121,38 +132,55 @@ def rungs(layer):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a rung is timed: on so many threads of the CPU, or on a GPU."""
+    """Where a rung is timed: on so many threads of the CPU, or on a GPU, whose matrix products may
+    be in TF32 (inputs rounded to 10 bits after the leading one) instead of float32.
+    """
 
     name: str
     threads: int = 1
     xp: Any = np
+    tf32: bool = False
 
     @contextmanager
     def entered(self):
-        before = threads.get_num_threads()
+        switch = tinydeconv.backends.cuda
+        before = threads.get_num_threads(), switch.allow_tf32
         threads.set_num_threads(self.threads)
+        switch.allow_tf32 = self.tf32
         try:
             yield
         finally:
-            threads.set_num_threads(before)
+            threads.set_num_threads(before[0])
+            switch.allow_tf32 = before[1]
 
-    def wait(self):
-        """Returns when all is done: a GPU works on while Python runs ahead."""
-        if self.xp is not np:
-            self.xp.cuda.Device().synchronize()
+    def time(self, work):
+        """Seconds that the work takes. Python only orders work from a GPU and runs ahead, so there
+        the GPU itself notes the time before and after it (CUDA events).
+        """
+        if self.xp is np:
+            start = perf_counter()
+            work()
+            return perf_counter() - start
+        start, end = self.xp.cuda.Event(), self.xp.cuda.Event()
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return self.xp.cuda.get_elapsed_time(start, end) / 1e3  # from milliseconds
 
 
-def places():
-    """One thread, one thread a core, and the GPU if there is one."""
+def places(device="auto"):
+    """One thread, one thread a core, and the GPU, without and with TF32, if there is one ("auto"),
+    or a RuntimeError ("cuda"), or without it ("cpu").
+    """
     found = [Place("1 thread")]
     if (number := threads.get_num_threads()) > 1:
         found.append(Place(f"{number} threads", number))
-    try:
-        cupy = import_cupy()
-    except RuntimeError:  # no CuPy, or no GPU
+    if device == "cpu" or device == "auto" and not tinydeconv.cuda.is_available():
         return found
+    cupy = import_cupy()
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    return [*found, Place(name, xp=cupy)]
+    return [*found, Place(name, xp=cupy), Place(f"{name}, TF32", xp=cupy, tf32=True)]
 
 
 def measure(work, seconds, place):
@@ -161,10 +189,7 @@ def measure(work, seconds, place):
     """
 
     def once():
-        start = perf_counter()
-        threads.run(lambda _: work(), [None])
-        place.wait()
-        return perf_counter() - start
+        return place.time(lambda: threads.run(lambda _: work(), [None]))
 
     with place.entered():
         once()
@@ -179,8 +204,8 @@ def ceilings(place, seconds):
     """What the place can do at best: {"gflops", "gbs"}, with the samples. Each thread has a matrix
     product, and a part of the array to copy, of its own.
     """
-    xp, jobs = place.xp, place.threads
-    a = xp.asarray(np.random.default_rng(0).standard_normal((GEMM_SIDE, GEMM_SIDE), FLOAT))
+    xp, jobs, side = place.xp, place.threads, GEMM_SIDE if place.xp is np else GPU_GEMM_SIDE
+    a = xp.asarray(np.random.default_rng(0).standard_normal((side, side), FLOAT))
     products = [xp.empty_like(a) for _ in range(jobs)]
     gemm = measure(
         lambda: threads.run(lambda out: xp.matmul(a, a, out=out), products), seconds, place
@@ -188,7 +213,7 @@ def ceilings(place, seconds):
     parts = [xp.ones((2, COPY_BYTES // FLOAT.itemsize // jobs), FLOAT) for _ in range(jobs)]
     copy = measure(lambda: threads.run(lambda part: xp.copyto(*part), parts), seconds, place)
     return {
-        "gflops": 2 * GEMM_SIDE**3 * jobs / min(gemm) / 1e9,
+        "gflops": 2 * side**3 * jobs / min(gemm) / 1e9,
         "gbs": sum(part.nbytes for part in parts) / min(copy) / 1e9,  # once read, once written
         "gemm_seconds": gemm,
         "copy_seconds": copy,
@@ -233,13 +258,15 @@ def run(places, seconds=1.0, layer=LAYER, small=SMALL, tell=_tell):
     as it comes. Returns the report, a dict that JSON can hold.
     """
     report = {**machine(), "ceilings": {}, "rungs": []}
-    tell(f"{'ceilings of this machine':37}{'GFLOP/s':>10}{'GB/s':>10}")
+    steps = _steps(rungs(layer), places)
+    width = max(37, *(2 + len(_label(rung.name, rung.kernel, place.name)) for rung, place in steps))
+    tell(f"{'ceilings of this machine':{width}}{'GFLOP/s':>10}{'GB/s':>10}")
     for place in places:
         ceiling = report["ceilings"][place.name] = ceilings(place, seconds)
-        tell(f"{place.name:37}{_short(ceiling['gflops']):>10}{_short(ceiling['gbs']):>10}")
-    tell(f"\n{HEAD}")
+        tell(f"{place.name:{width}}{_short(ceiling['gflops']):>10}{_short(ceiling['gbs']):>10}")
+    tell(f"\n{'rung':{width}}{HEAD}")
     first = before = None
-    for rung, place in _steps(rungs(layer), places):
+    for rung, place in steps:
         of = small if rung.function is ladder.seven_loops else layer
         row = climb(rung, of, place, report["ceilings"][place.name], seconds)
         first = first or row
@@ -249,24 +276,24 @@ def run(places, seconds=1.0, layer=LAYER, small=SMALL, tell=_tell):
             row["over_before"] = row["gflops"] / before["gflops"] if before else None
             before = row
         report["rungs"].append(row)
-        tell(_line(row))
+        tell(f"{_label(**row):{width}}{_line(row)}")
     tell(f"\n{_footnote(layer, small)}")
     return report
 
 
 def _steps(rungs, places):
     """(rung, place): convolutions on the CPU, on the GPU, then the other two kernels."""
-    steps = [
-        (rung, place)
-        for rung in rungs
-        for place in places
-        if (rung.gpu if place.xp is not np else rung.threaded or place.threads == 1)
-    ]
-    return sorted(steps, key=lambda step: (step[0].kernel != "conv", step[1].xp is not np))
+
+    def fits(rung, place):
+        if place.xp is np:
+            return not rung.gpu and (rung.threaded or place.threads == 1)
+        return rung.gpu and (rung.tf32 or not place.tf32)
+
+    return [(rung, place) for rung in rungs for place in places if fits(rung, place)]
 
 
 HEAD = (
-    f"{'rung':37}{'time':>10}{'GFLOP/s':>10}{'of GEMM':>9}{'of copy':>9}{'FLOP/byte':>11}"
+    f"{'time':>10}{'GFLOP/s':>10}{'of GEMM':>9}{'of copy':>9}{'FLOP/byte':>11}"
     f"{'gain':>8}{'in all':>8}"
 )
 
@@ -274,15 +301,15 @@ HEAD = (
 def _line(row):
     gain = "" if row["over_before"] is None else _short(row["over_before"])
     return (
-        f"{_label(row):37}{row['median'] * 1e3:7.1f} ms{_short(row['gflops']):>10}"
+        f"{_short(row['median'] * 1e3):>7} ms{_short(row['gflops']):>10}"
         f"{row['of_gemm']:>9.1%}{row['of_copy']:>9.1%}{row['intensity']:>11.1f}"
         f"{gain:>8}{_short(row['over_first']):>8}"
     )
 
 
-def _label(row):
-    kernel = "" if row["kernel"] == "conv" else f" {row['kernel']}"
-    return f"{row['rung']}{kernel}, {row['place']}"
+def _label(rung, kernel, place, **_):
+    """Of a row: _label(**row)."""
+    return f"{rung}{'' if kernel == 'conv' else f' {kernel}'}, {place}"
 
 
 def _short(number):
@@ -295,40 +322,12 @@ def _footnote(layer, small):
     return (
         f"float32, images {x}, weights {w}: {layer.flop / 1e9:.2f} GFLOP;\n"
         f"the seven loops: images {small.shapes['x']}, {small.flop / 1e9:.4f} GFLOP.\n"
-        "Times are medians, ceilings the best that was seen.\n"
+        "Times are medians, ceilings the best that was seen. A GPU is timed by CUDA events, with\n"
+        "TF32 off where it is not named.\n"
         "of GEMM, of copy: how much of its place's ceilings a rung reaches.\n"
         "FLOP/byte: operations over the bytes of all passes over whole arrays.\n"
         "gain, in all: GFLOP/s over those of the rung before and of the first (as sizes differ)."
     )
-
-
-def machine():
-    """What the times may depend on."""
-    keys = "internal_api", "version", "architecture", "threading_layer", "num_threads"
-    return {
-        "command": sys.argv,
-        "date": strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {
-            "tinydeconv": tinydeconv.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-        },
-        "machine": {"system": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()},
-        "threads": threads.get_num_threads(),
-        "blas": [
-            {key: library[key] for key in keys if key in library}
-            for library in threadpool_info()
-            if library["user_api"] == "blas"
-        ],
-    }
-
-
-def _cpu():
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 # ---------------------------------------------------------------- files
@@ -365,8 +364,8 @@ def draw(report, folder):
     folder = Path(folder)
     roofs = {name: (c["gflops"], c["gbs"]) for name, c in report["ceilings"].items()}
     forward = [row for row in report["rungs"] if row["kernel"] == "conv"]
-    points = {_label(row): (row["intensity"], row["gflops"], row["place"]) for row in forward}
+    points = {_label(**row): (row["intensity"], row["gflops"], row["place"]) for row in forward}
     viz.roofline(folder / "roofline.png", roofs, points)
-    bars = {_label(row): (row["gflops"], row["place"]) for row in report["rungs"]}
+    bars = {_label(**row): (row["gflops"], row["place"]) for row in report["rungs"]}
     viz.bars(folder / "ladder.png", roofs, bars)
     return [folder / "roofline.png", folder / "ladder.png"]

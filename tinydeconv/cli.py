@@ -1,4 +1,4 @@
-"""The commands: tinydeconv train, denoise, gradcheck, bench.
+"""The commands: tinydeconv train, denoise, gradcheck, bench, info.
 
 What the user got wrong is told in one line, with exit code 2. Errors are caught where the user's
 input is read and where files are written; anywhere else an error is a bug and keeps its traceback.
@@ -20,8 +20,8 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except OSError as error:  # a folder that is not there, a disk that is full
-        return _complain(error)
+    except (OSError, tinydeconv.cuda.OutOfMemoryError) as error:
+        return _complain(error)  # a folder that is not there, a disk or a GPU that is full
     except KeyboardInterrupt:
         return _complain("interrupted", 128 + signal.SIGINT)
 
@@ -35,19 +35,23 @@ def _train_denoise(options):
         )
     given = {"steps": options.steps, "seed": options.seed}
     with _users_input():
+        device = _device(options.device)
         if options.resume:
-            training = denoise.resume(options.out)
+            training = denoise.resume(options.out, device)
             print(_where_it_is(training, options.out), flush=True)
         else:
             size = denoise.FULL if options.full else denoise.DEMO
             changes = {name: value for name, value in given.items() if value is not None}
-            training = denoise.start(options.out, replace(size, **changes))
+            training = denoise.start(options.out, replace(size, **changes), device)
     try:
         table = denoise.train(training)
     except FloatingPointError as error:
         return _complain(error, 1)
     except KeyboardInterrupt as stop:
-        again = shlex.join([*_program(), "train", "denoise", "--out", str(options.out), "--resume"])
+        words = ["--out", str(options.out), "--resume"]
+        if options.device != "auto":
+            words += ["--device", options.device]
+        again = shlex.join([*_program(), "train", "denoise", *words])
         told = f"{stop}; " if str(stop) else ""
         return _complain(f"{told}go on with: {again}", 128 + getattr(stop, "signal", signal.SIGINT))
     print(f"\n{table}\nThe pictures, the weights and the table are in {options.out}:")
@@ -73,7 +77,7 @@ def _denoise(options):
 
     out = options.out or options.photo.with_name(f"{options.photo.stem}-denoised.png")
     with _users_input():
-        model = models.load(options.weights or models.SHIPPED)
+        model = models.load(options.weights or models.SHIPPED).to(_device(options.device))
         image = read_image(options.photo)
         if out.exists() and out.samefile(options.photo):
             raise ValueError(f"expected another file than the photograph to write to, got {out}")
@@ -97,7 +101,8 @@ def _gradcheck(options):
 
     with _users_input():
         opcases.find(options.op)
-    rows = sorted(opcases.check(options.op), key=_badness)
+        device = _device(options.device)
+    rows = sorted(opcases.check(options.op, device), key=_badness)
     width = max(len(f"{row.op} {row.case}") for row in rows)
     print(f"{'relative error of derivatives':{width}}   first  second")
     for row in rows:
@@ -109,7 +114,7 @@ def _gradcheck(options):
     if options.plot:
         case = opcases.find([f"{rows[-1].op} {rows[-1].case}"])[0]
         # Through tanh: where an op is linear, central differences of it alone have no error to see.
-        steps, forward, central = step_curve(lambda *x: case(*x).tanh(), case.inputs())
+        steps, forward, central = step_curve(lambda *x: case(*x).tanh(), case.inputs(where=device))
         with _users_input():
             viz.step_curve(options.plot, steps, forward, central, f"tanh of {case.name}")
         print(f"errors of tanh of {case.name} by step size: {options.plot}")
@@ -121,7 +126,7 @@ def _bench(options):
 
     with _users_input():
         bench.prepare(options.plot, options.json)
-        places = bench.places()
+        places = bench.places(options.device)
     report = bench.run(places)
     if options.json:
         bench.save(report, options.json)
@@ -131,12 +136,36 @@ def _bench(options):
     return 0
 
 
+def _info(options):
+    from . import info
+
+    for line in info.lines():
+        print(line)
+    return 0
+
+
 def _badness(row):
     """The order of the table: cases without a derivative to check, right ones, wrong ones."""
     return row.status == "wrong", row.status == "right", max(row.first, row.second)
 
 
 # ---------------------------------------------------------------- what the user gave
+
+
+def _device(wish):
+    """The device to compute on, which has computed something; for "auto" a GPU if one does."""
+    try:
+        image = tinydeconv.tensor([[[[1.0]]]], device="cuda" if wish == "auto" else wish)
+        tinydeconv.nn.functional.conv2d(image, image).item()
+    except Exception as error:
+        if wish != "auto":
+            raise RuntimeError(str(error)) from error
+        if tinydeconv.cuda.is_available():  # so it should have worked
+            _complain(f"on the CPU, since the GPU does not work: {error}")
+        return tinydeconv.device("cpu")
+    if wish == "auto":
+        print(f"on the GPU, {image.device}; --device cpu goes without it", flush=True)
+    return image.device
 
 
 class _Parser(argparse.ArgumentParser):
@@ -183,6 +212,7 @@ def _parser():
         help="go on with the training in DIR from its last checkpoint (a finished one is only "
         "measured again)",
     )
+    _add_device(recipe, "auto")
     recipe.set_defaults(command=_train_denoise)
 
     denoise = commands.add_parser(
@@ -211,6 +241,7 @@ def _parser():
         type=Path,
         help="such as clean.png (default: PHOTO-denoised.png, beside the photograph)",
     )
+    _add_device(denoise, "auto")
     denoise.set_defaults(command=_denoise)
 
     gradcheck = commands.add_parser("gradcheck", help="check derivatives by finite differences")
@@ -221,6 +252,7 @@ def _parser():
         type=_png,
         help="draw how the worst one's errors depend on the step size",
     )
+    _add_device(gradcheck, "cpu")
     gradcheck.set_defaults(command=_gradcheck)
 
     bench = commands.add_parser(
@@ -231,8 +263,21 @@ def _parser():
     )
     bench.add_argument("--plot", metavar="DIR", type=Path, help="folder for the two plots")
     bench.add_argument("--json", metavar="FILE", type=Path, help="file for all samples")
+    _add_device(bench, "auto")
     bench.set_defaults(command=_bench)
+
+    info = commands.add_parser("info", help="what this machine has to compute with")
+    info.set_defaults(command=_info)
     return parser
+
+
+def _add_device(parser, default):
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default=default,
+        help="cuda is a GPU, auto one if it works (default: %(default)s)",
+    )
 
 
 def _png(text):

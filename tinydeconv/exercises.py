@@ -7,7 +7,8 @@
 
     check(lambda x: x[::-1])  # prints: Right.
 
-Each call tries the answer several times.
+Each call tries the answer several times. An answer may also be text, such as the source of a
+kernel, which the checker gets as it is.
 """
 
 import functools
@@ -23,8 +24,8 @@ UNTOUCHED = "there is still a `...` where your answer should be."
 class exercise:
     """Turns one trial, `checker(rng, answer)`, into a checker that a student calls with an answer.
 
-    The trial draws from `rng`, a NumPy Generator, calls `answer`, and asserts. What is asserted, or
-    whatever the answer raises, is printed as a sentence; nothing is raised.
+    The trial draws from `rng`, a NumPy Generator, calls or runs `answer`, and asserts. What is
+    asserted, or whatever the answer raises, is printed as a sentence; nothing is raised.
     """
 
     def __init__(self, checker):
@@ -43,10 +44,13 @@ class exercise:
             assert result is not ..., UNTOUCHED
             return result
 
+        text = isinstance(answer, str)
+        if text and any(line.strip().startswith("...") for line in answer.splitlines()):
+            return UNTOUCHED
         rng = np.random.default_rng(seed)
         for _ in range(TRIALS):
             try:
-                self.checker(rng, given)
+                self.checker(rng, answer if text else given)
             except AssertionError as error:
                 return str(error) or "it is not what it should be."
             except Exception as error:  # of the answer's: it may do anything

@@ -137,7 +137,7 @@ def roofline(path, roofs, points):
     axis.set(xlabel="operational intensity, FLOP per byte moved", ylabel="GFLOP/s")
     axis.set_xlim(along[0], along[-1])
     axis.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=len(roofs))
+    figure.legend(loc="outside lower center", ncols=min(2, len(roofs)))
     return _save(figure, path)
 
 
@@ -153,11 +153,12 @@ def bars(path, roofs, values):
         axis.axvline(gflops, color=colours[place], ls="--", label=f"matrix product, {place}")
     for row, (gflops, place) in enumerate(values.values()):
         axis.barh(row, gflops, color=colours[place])
-        axis.text(gflops * 1.15, row, f"{gflops:.3g}", va="center", fontsize=9, bbox=ON_WHITE)
+        told = f"{gflops:.3g}" if gflops < 999.5 else f"{gflops:,.0f}"
+        axis.text(gflops * 1.15, row, told, va="center", fontsize=9, bbox=ON_WHITE)
     axis.set(xscale="log", xlabel="GFLOP/s")
     axis.set_yticks(range(len(values)), values)
     axis.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=len(roofs))
+    figure.legend(loc="outside lower center", ncols=min(2, len(roofs)))
     return _save(figure, path)
 
 

@@ -26,7 +26,7 @@ import numpy as np
 # (ops/shape.py, nn/losses.py) have no stubs: their names appear here, and mypy goes on checking
 # their bodies.
 FACES = [
-    *("backend", "kernels.threads", "engine", "tensor", "ops", "gradcheck", "serialize"),
+    *("cuda", "backend", "kernels.threads", "engine", "tensor", "ops", "gradcheck", "serialize"),
     *("nn.module", "nn.init"),
     *("nn.functional", "nn.utils.parametrizations", "nn.utils", "nn", "optim.lr_scheduler"),
     *("optim", "metrics", "restore", "data", "viz", "exercises"),

@@ -24,6 +24,8 @@ layer("image")  # error: arg-type
 nn.Linear(3, 4, bias="yes")  # error: arg-type
 nn.Sequential(F.relu)  # error: arg-type
 nn.Module().to(3)  # error: arg-type
+td.cuda.is_avaliable()  # error: attr-defined
+td.backends.cuda.allow_tf32 = "yes"  # error: assignment
 optim.SGD(layer.parameters(), rate=0.1)  # error: call-arg
 optim.SGD(layer, lr=0.1)  # error: arg-type
 optim.Adam(layer.parameters(), betas=0.9)  # error: arg-type

@@ -15,7 +15,10 @@ from operator import itemgetter
 import numpy as np
 
 from .patches import Walk, cut, sizes, walk_over
+from .reference import fold, unfold  # noqa: F401  (offered here too: see fastest)
+from .sparse import resample, scatter_add  # noqa: F401
 from .threads import run, scratch
+from .windows import max_pool_indices, window_put, window_spread, window_sums  # noqa: F401
 
 CACHE = 2**19  # numbers in the patches of a panel: 2 MB of float32
 WHOLE = 2**22  # numbers in an image that features scatter onto, at most

@@ -5,7 +5,8 @@ from math import prod
 import numpy as np
 
 from ..backend import array_module
-from .reference import unfold
+from .reference import fold, unfold
+from .sparse import scatter_add
 
 
 def max_pool_indices(x, geometry):
@@ -35,6 +36,26 @@ def window_sums(x, geometry):
     image = array_module(x).zeros((*x.shape[:2], *geometry.padded), x.dtype)
     image[:, :, *geometry.interior] = x
     return sum(image[:, :, *window] for _, window in geometry.taps())
+
+
+def window_spread(y, geometry):
+    """The transpose of window_sums: each pixel adds up the windows that cover it, (N, C, *small) ->
+    (N, C, *big).
+    """
+    taps = (1 for _ in geometry.kernel)
+    cols = *y.shape[:2], *geometry.kernel, *geometry.small
+    y = y.reshape(*y.shape[:2], *taps, *geometry.small)
+    return fold(array_module(y).broadcast_to(y, cols), geometry)
+
+
+def window_put(y, index, geometry):
+    """Each window's number put at the pixel that it picked, added where others picked it too: (N,
+    C, *small) -> (N, C, *big). `index` holds positions in the flat result.
+    """
+    shape = *y.shape[:2], *geometry.big
+    sizes = zip(geometry.kernel, geometry.dilation, geometry.stride, strict=True)
+    apart = all((k - 1) * d < s for k, d, s in sizes)  # then no pixel is picked twice
+    return scatter_add(y, index, prod(shape), apart).reshape(shape)
 
 
 def window_sizes(geometry, include_padding):

@@ -117,7 +117,7 @@ def gelu(input, *, approximate="none"):
     """
     x = accept("gelu", input)
     if approximate == "none":
-        return Curve(lambda m, x: x * _below(m, x), _gelu_slope)(x)
+        return Curve(lambda m, x: x * _below(m, x), _gelu_slope, "gelu")(x)
     if approximate == "tanh":
         return Curve(lambda m, x: x * _about_below(m, x)[0], _gelu_slope_by_tanh)(x)
     raise ValueError(f"expected approximate 'none' or 'tanh', got {approximate!r}")
@@ -151,7 +151,8 @@ def silu(input, inplace=False):
         s = sigmoid_of(m, x)
         return g * (s * (1 + x * (1 - s)))
 
-    return Curve(lambda m, x: x * sigmoid_of(m, x), slope)(accept("silu", input, inplace))
+    x = accept("silu", input, inplace)
+    return Curve(lambda m, x: x * sigmoid_of(m, x), slope, "silu")(x)
 
 
 def softplus(input, beta=1.0, threshold=20.0):

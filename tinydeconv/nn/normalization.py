@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from ..geometry import positive
+from ..kernels import by_kernel
 from ..ops import ones, zeros
 from ..ops.normalization import MultiplyAdd, Normalize
 from .activations import accept
@@ -130,6 +131,11 @@ def _by_channel(
     _several(name, count, input)
     y, op = _normalize(_wide(input), dims, eps, weight, bias)
     if running_mean is not None and input.numel():
+        statistics = op.mean, op.var, running_mean.data, running_var.data
+        found = by_kernel("follow", *statistics, momentum, count / (count - 1))
+        if found:
+            running_mean.data, running_var.data = found
+            return y.astype(input.dtype)
         unbiased = op.var * (count / (count - 1))
         for running, found in ((running_mean, op.mean), (running_var, unbiased)):
             # the mean is over the images of an instance norm

@@ -74,14 +74,14 @@ class Row(NamedTuple):
     details: str  # both reports
 
 
-def check(names=None):
-    """Yields a Row for each case of the named ops, after gradcheck and gradgradcheck."""
-    options = {"rtol": 1e-6, "atol": 1e-8, "raise_exception": False}
+def check(names=None, where="cpu"):
+    """Yields a Row for each case of the named ops, after gradcheck and gradgradcheck there."""
+    how = {"rtol": 1e-6, "atol": 1e-8, "raise_exception": False}
     for case in find(names):
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GradcheckWarning)
-            reports = [f(case, case.inputs(), **options) for f in (gradcheck, gradgradcheck)]
+            reports = [f(case, case.inputs(where=where), **how) for f in (gradcheck, gradgradcheck)]
         expected = all(r.status == EXPECTED.get(case.expect, "right") for r in reports)
         status = case.expect if expected else "wrong"
         first, second = (max((c.relative for c in r.comparisons), default=np.inf) for r in reports)

@@ -226,9 +226,13 @@ def _convolution():
             (conv.ConvWeight, x, y),
             (windows.Unfold, x),
             (windows.WindowSum, x),
+            (windows.WindowSpread, y),
             (windows.Fold, cols),
         ):
             yield Case(op, note, *inputs, args=(g,), expect="right" if n else "empty")
+    for pick, size in ((windows.WindowPick, 5), (windows.WindowPut, 2)):
+        picks = np.array([[[2, 2], [6, 7]]])
+        yield Case(pick, "", (1, 2, size), args=(picks, of_conv((5,), 3, 2)))
     yield Case(conv2d, "unbatched, with bias", (1, 3, 4), (2, 1, 2, 3), (2,))
     yield Case(conv_transpose1d, "unbatched, with bias", (2, 3), (2, 1, 3), (1,))
 

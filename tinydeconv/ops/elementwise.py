@@ -8,7 +8,7 @@ from ..backend import array_module
 from ..engine import Op
 from ..kernels.pieces import each, spread
 from ..tensor import Tensor
-from .formulas import fused, step
+from .formulas import fused, in_one_pass, step
 from .maths import log, trunc
 from .promotion import as_tensor, astype, must_be_tensor, promote, result_type
 
@@ -116,7 +116,7 @@ class Relu(Op):
 
     def backward(self, g, y, x, needs):
         # the slope at a NaN is 1, as in PyTorch
-        return fused(lambda m, g, y: g * step(m, lambda y: y != 0, y), g, y)
+        return fused(lambda m, g, y: g * step(m, lambda y: y != 0, y), g, y, kernel=("relu_grad",))
 
 
 class LeakyRelu(Op):
@@ -128,9 +128,9 @@ class LeakyRelu(Op):
         self.slope = float(slope)
 
     def forward(self, x):
-        xp = array_module(x)
-        pick = xp.maximum if self.slope <= 1 else xp.minimum
-        return spread(lambda x: pick(x, self.slope * x), x)
+        xp, slope = array_module(x), self.slope
+        pick = xp.maximum if slope <= 1 else xp.minimum
+        return in_one_pass(lambda x: pick(x, slope * x), x, kernel=("leaky_relu", slope))
 
     def backward(self, g, y, x, needs):
         def slope(m, g, x):
@@ -139,7 +139,7 @@ class LeakyRelu(Op):
                 return g * m.maximum(above, self.slope)
             return g * (above + self.slope * (1 - above))
 
-        return fused(slope, g, x)
+        return fused(slope, g, x, kernel=("leaky_relu_grad", self.slope))
 
 
 class PRelu(Op):

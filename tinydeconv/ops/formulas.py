@@ -12,35 +12,39 @@ from functools import partial
 
 from ..backend import array_module
 from ..engine import SILENCE, Op, is_grad_enabled
-from ..kernels import pieces
+from ..kernels import by_kernel, pieces
 from ..tensor import Tensor
 
 
 class Formula(Op):
-    """A formula on arrays, elementwise but for the axes `whole`."""
+    """A formula on arrays, elementwise but for the axes `whole`; kernel: see in_one_pass."""
 
     whole: tuple = ()
 
-    def __init__(self, formula, whole=()):
-        self.formula, self.whole = formula, whole
+    def __init__(self, formula, whole=(), kernel=()):
+        self.formula, self.whole, self.kernel = formula, whole, kernel
 
     def forward(self, *arrays):
         formula = partial(self.formula, array_module(*arrays))
         if self.whole:
             return pieces.each(formula, *arrays, whole=self.whole)
-        return pieces.spread(formula, *arrays)
+        return in_one_pass(formula, *arrays, kernel=self.kernel)
 
 
 class Curve(Formula):
-    """A function of one variable, whose gradient is slope(m, g, x)."""
+    """A function of one variable, whose gradient is slope(m, g, x).
+
+    On a GPU a kernel does the same, if one is named, and that with _grad behind its name the slope.
+    """
 
     keeps = ("inputs",)
 
-    def __init__(self, formula, slope):
-        self.formula, self.slope = formula, slope
+    def __init__(self, formula, slope, kernel=""):
+        super().__init__(formula, kernel=(kernel,) if kernel else ())
+        self.slope = slope
 
     def backward(self, g, y, x, needs):
-        return fused(self.slope, g, x)
+        return fused(self.slope, g, x, kernel=tuple(f"{name}_grad" for name in self.kernel))
 
 
 class Step(Op):
@@ -68,13 +72,21 @@ def recorded(*tensors):
     return is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
-def fused(formula, *tensors, whole=()):
+def in_one_pass(formula, *arrays, kernel=()):
+    """formula(*arrays), elementwise. On a GPU one pass takes a kernel that does the same: `kernel`
+    is its name in kernels/cuda/activations.cu, and what numbers it needs.
+    """
+    found = by_kernel("elementwise", kernel, *arrays) if kernel else None
+    return pieces.spread(formula, *arrays) if found is None else found
+
+
+def fused(formula, *tensors, whole=(), kernel=()):
     """formula(Tensor, *tensors), in one pass where it is not recorded. It must be elementwise, but
-    for the axes `whole`.
+    for the axes `whole`; kernel: see in_one_pass.
     """
     if recorded(*tensors):
         return formula(Tensor, *tensors)
-    return Formula(formula, whole)(*tensors)
+    return Formula(formula, whole, kernel)(*tensors)
 
 
 def total(m, x, axis):

@@ -10,7 +10,7 @@ from ..backend import array_module
 from ..engine import Op
 from ..kernels.pieces import each, spread
 from ..tensor import Tensor
-from .formulas import fused, step
+from .formulas import fused, in_one_pass, step
 from .promotion import as_floating
 
 
@@ -101,7 +101,7 @@ class Tanh(Function):
     keeps = ("output",)
 
     def backward(self, g, y, x, needs):
-        return fused(lambda m, g, y: g * (1 - y * y), g, y)
+        return fused(lambda m, g, y: g * (1 - y * y), g, y, kernel=("tanh_grad",))
 
 
 class Sigmoid(Op):
@@ -110,10 +110,10 @@ class Sigmoid(Op):
     keeps = ("output",)
 
     def forward(self, x):
-        return spread(partial(sigmoid_of, array_module(x)), x)
+        return in_one_pass(partial(sigmoid_of, array_module(x)), x, kernel=("sigmoid",))
 
     def backward(self, g, y, x, needs):
-        return fused(lambda m, g, y: g * y * (1 - y), g, y)
+        return fused(lambda m, g, y: g * y * (1 - y), g, y, kernel=("sigmoid_grad",))
 
 
 class Softplus(Op):

@@ -13,9 +13,10 @@ import numpy as np
 from ..backend import array_module
 from ..engine import Op
 from ..geometry import ntuple, positive
+from ..kernels import fastest
 from ..tensor import Tensor
 from .elementwise import where
-from .promotion import FLOAT, must_be_tensor
+from .promotion import must_be_tensor
 from .reduction import mean
 from .shape import Paste, Slice, permute, reshape, squeeze
 from .windows import adaptive_size, adaptive_windows, as_batch
@@ -34,19 +35,7 @@ class Resample(Op):
         self.entries = [np.asarray(part)[order] for part in entries]
 
     def forward(self, x):
-        xp, rows = array_module(x), self.entries[0]
-        before, after = (slice(None),) * self.axis, (1,) * (x.ndim - self.axis - 1)
-        # float16 is added up in float32, as in PyTorch
-        wide = np.promote_types(x.dtype, FLOAT) if x.dtype.kind == "f" else x.dtype
-        y = xp.zeros((*x.shape[: self.axis], self.size, *x.shape[self.axis + 1 :]), wide)
-        turn = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        for k in range(turn.max(initial=-1) + 1):  # each row's first entry, its second, ...
-            rows, columns, weights = (part[turn == k] for part in self.entries)
-            together = rows[-1] - rows[0] < len(rows)  # then a slice, which is 5 times as fast
-            there = slice(rows[0], rows[-1] + 1) if together else xp.asarray(rows)
-            weights = xp.asarray(weights.astype(wide).reshape(-1, *after))
-            y[*before, there] += x.take(xp.asarray(columns), self.axis) * weights
-        return y.astype(x.dtype, copy=False)
+        return fastest(x).resample(x, self.axis, self.size, self.entries)
 
     def backward(self, g, y, x, needs):
         rows, columns, weights = self.entries

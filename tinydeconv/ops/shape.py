@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..engine import Op
+from ..kernels import fastest
 from ..kernels.pieces import LARGE, sums
 from .promotion import FLOAT
 
@@ -161,14 +162,8 @@ class Scatter(Op):
         self.index, self.shape, self.once = index, shape, once
 
     def forward(self, x):
-        xp = array_module(x)
-        if self.once:
-            whole = xp.zeros(prod(self.shape), x.dtype)
-            whole[self.index] = x
-            return whole.reshape(self.shape)
-        # bincount adds in float64, in order, and many times faster than add.at
-        sums = xp.bincount(self.index.reshape(-1), x.reshape(-1), minlength=prod(self.shape))
-        return sums.astype(x.dtype).reshape(self.shape)
+        add = fastest(x, self.index).scatter_add
+        return add(x, self.index, prod(self.shape), self.once).reshape(self.shape)
 
     def backward(self, g, y, x, needs):
         return Gather(self.index, self.once)(g)

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..backend import array_module
 from ..geometry import ConvGeometry, ntuple
-from ..kernels import reference, windows
+from ..kernels import fastest, windows
 from ..tensor import Tensor
 from .conv import ConvOp
 from .indexing import must_fit
 from .promotion import must_be_tensor
-from .shape import BroadcastTo, Gather, Scatter, reshape, squeeze, unsqueeze
+from .shape import Gather, Scatter, reshape, squeeze, unsqueeze
 
 
 class Unfold(ConvOp):
@@ -24,7 +24,7 @@ class Unfold(ConvOp):
     linear = True
 
     def forward(self, x):
-        return reference.unfold(x, self.geometry)
+        return fastest(x).unfold(x, self.geometry)
 
     def backward(self, g, cols, x, needs):
         return Fold(self.geometry)(g)
@@ -36,7 +36,7 @@ class Fold(ConvOp):
     linear = True
 
     def forward(self, cols):
-        return reference.fold(cols, self.geometry)
+        return fastest(cols).fold(cols, self.geometry)
 
     def backward(self, g, x, cols, needs):
         return Unfold(self.geometry)(g)
@@ -48,13 +48,48 @@ class WindowSum(ConvOp):
     linear = True
 
     def forward(self, x):
-        return windows.window_sums(x, self.geometry)
+        return fastest(x).window_sums(x, self.geometry)
 
     def backward(self, g, y, x, needs):
-        taps = (1 for _ in self.geometry.kernel)
-        g = reshape(g, *g.shape[:2], *taps, *self.geometry.small)
-        cols = *g.shape[:2], *self.geometry.kernel, *self.geometry.small
-        return Fold(self.geometry)(BroadcastTo(cols)(g))
+        return WindowSpread(self.geometry)(g)
+
+
+class WindowSpread(ConvOp):
+    """(N, C, *small) -> (N, C, *big): the sum of the windows that cover each pixel, the transpose
+    of WindowSum.
+    """
+
+    linear = True
+
+    def forward(self, y):
+        return fastest(y).window_spread(y, self.geometry)
+
+    def backward(self, g, x, y, needs):
+        return WindowSum(self.geometry)(g)
+
+
+class WindowPick(Gather):
+    """(N, C, *big) -> (N, C, *small): from each window the pixel at its flat position `index` in
+    the whole array.
+    """
+
+    def __init__(self, index, geometry):
+        self.index, self.geometry = index, geometry
+
+    def backward(self, g, y, x, needs):
+        return WindowPut(self.index, self.geometry)(g)
+
+
+class WindowPut(WindowPick):
+    """(N, C, *small) -> (N, C, *big): the transpose of WindowPick. It is a Scatter that knows which
+    windows can have picked a pixel.
+    """
+
+    def forward(self, y):
+        return fastest(y, self.index).window_put(y, self.index, self.geometry)
+
+    def backward(self, g, x, y, needs):
+        return WindowPick(self.index, self.geometry)(g)
 
 
 def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
@@ -124,10 +159,8 @@ def max_pool(
             f"{geometry.kernel}, dilation {geometry.dilation} and padding {padding}"
         )
     pixels = x.data if x.dtype.kind == "f" else x.data.astype(np.float64)
-    sizes = zip(geometry.kernel, geometry.dilation, geometry.stride, strict=True)
-    apart = all((k - 1) * d < s for k, d, s in sizes)
-    indices = windows.max_pool_indices(pixels, geometry)
-    return _picked(x, indices, batched, return_indices, apart)
+    indices = fastest(pixels).max_pool_indices(pixels, geometry)
+    return _picked(x, indices, batched, return_indices, geometry)
 
 
 def adaptive_max_pool(input, output_size, return_indices=False, *, axes):
@@ -152,12 +185,13 @@ def adaptive_max_pool(input, output_size, return_indices=False, *, axes):
     return _picked(x, indices.reshape(*x.shape[:2], *small), batched, return_indices)
 
 
-def _picked(x, indices, batched, return_indices, apart=False):
-    """The pixels of x (N, C, *spatial) at flat positions inside each channel's image; `apart`: all
-    of them different ones.
+def _picked(x, indices, batched, return_indices, geometry=None):
+    """The pixels of x (N, C, *spatial) at flat positions inside each channel's image, one from each
+    window of the geometry if there is one.
     """
     indices = Tensor(indices)
-    y = Gather(_flat(indices, prod(x.shape[2:])), once=apart)(x)
+    places = _flat(indices, prod(x.shape[2:]))
+    y = (WindowPick(places, geometry) if geometry else Gather(places))(x)
     if not batched:
         y, indices = squeeze(y, 0), squeeze(indices, 0)
     return (y, indices) if return_indices else y

@@ -1,13 +1,15 @@
 """Optimisers: each says in which direction a parameter moves, and what it keeps of it."""
 
+import sys
 from collections import defaultdict
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, to_device
 from ..engine import enable_grad
+from ..kernels import by_kernel
 from ..kernels.pieces import LARGE, fill
 from ..ops import asarray, zeros_like
 from ..tensor import Tensor
@@ -116,13 +118,17 @@ class Optimizer:
         x, g, state = p.data, p.grad.data, self.state[p]
         step = state.get("step", 0) + 1
         moments = {name: state[name].data for name in names if name in state}
+        if "cupy" in sys.modules:  # the parameter may be on another device now
+            moments = {name: to_device(array, p.device) for name, array in moments.items()}
         moved = partial(self._moved, group, names, [*moments], step)
-        if self.elementwise and x.size >= LARGE:
+        kernel = KERNELS.get(type(self).direction)
+        found = kernel and by_kernel(kernel, x, g, moments, step, **group)
+        if not found and self.elementwise and x.size >= LARGE:
             found = [x, *(moments.get(name, x) for name in names)]
             # the moments are overwritten, not the parameter's array: it may be someone else's too
             found = [array_module(x).empty_like(x) if a is x else a for a in found]
             fill(found, moved, x, g, *moments.values())
-        else:
+        elif not found:
             array = array_module(x).array
             found = [array(new, x.dtype) for new in moved(x, g, *moments.values())]
         p.data = found[0]
@@ -311,6 +317,10 @@ class Adagrad(Optimizer):
         state["sum"] = state.get("sum", initial_accumulator_value) + g * g
         scale = array_module(g).sqrt(state["sum"]) + eps
         return g / scale / (1 + (state["step"] - 1) * lr_decay)
+
+
+# the directions for which a kernel of kernels/cuda makes a whole step in one launch
+KERNELS = {SGD.direction: "sgd", Adam.direction: "adam"}
 
 
 def l1_penalty(parameters):

@@ -18,7 +18,7 @@ from tinydeconv.data.images import images_extra
 from tinydeconv.kernels.threads import run
 from tinydeconv.metrics import psnr, ssim
 from tinydeconv.recipes.classical import METHODS
-from tinydeconv.recipes.learned import denoise
+from tinydeconv.recipes.learned import denoise, device_of
 from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, read_settings
 
@@ -55,8 +55,8 @@ DEMO = Settings()
 FULL = Settings(steps=20000, batch_size=16, crop=48)
 
 
-def start(folder, settings):
-    """A Training from random weights, whose files go into the folder."""
+def start(folder, settings, device="cpu"):
+    """A Training from random weights on a device, whose files go into the folder."""
     path = Path(folder) / "checkpoint.safetensors"
     if path.exists():
         there = resume(folder)
@@ -64,13 +64,13 @@ def start(folder, settings):
             f"{folder} has a training after {there.step} of {there.steps} steps: go on with "
             "--resume, or choose another --out"
         )
-    training = _training(path, settings)
+    training = _training(path, settings, device)
     path.parent.mkdir(parents=True, exist_ok=True)
     return training
 
 
-def resume(folder):
-    """The Training whose checkpoint stands in the folder, where it was."""
+def resume(folder, device="cpu"):
+    """The Training whose checkpoint stands in the folder, where it was, on any device."""
     path = Path(folder) / "checkpoint.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"nothing to go on with: no {path}; start without --resume")
@@ -78,7 +78,7 @@ def resume(folder):
     try:
         settings = Settings(**told)
         models.require_room(settings.channels, td.load(path))
-        training = _training(path, settings)
+        training = _training(path, settings, device)
     except (TypeError, ValueError):
         raise ValueError(
             f"expected the checkpoint of a denoiser, {path} has other settings: {str(told)[:200]}"
@@ -87,11 +87,11 @@ def resume(folder):
     return training
 
 
-def _training(path, settings):
+def _training(path, settings, device):
     images_extra("matplotlib")  # if it is missing, say so now, not when the picture is due
     crops = Crops(size=settings.crop, sigma=NOISE, seed=settings.seed)
     td.manual_seed(settings.seed)
-    model = models.Denoiser(settings.channels)
+    model = models.Denoiser(settings.channels).to(device)
     optimizer = optim.Adam(model.parameters())
     schedule = optim.OneCycleLR(optimizer, settings.max_lr, settings.steps)
     loader = Loader(crops, settings.batch_size, settings.epoch)
@@ -100,10 +100,12 @@ def _training(path, settings):
     )
 
 
-def _loss(model, noisy, clean, sigma):
+def _loss(model, *batch):
     """The mean squared error, where strong noise, of which more is left, has less weight."""
-    error = model(td.tensor(noisy), td.tensor(sigma)) - td.tensor(clean)
-    return ((error**2).mean((1, 2, 3)) / td.tensor(sigma + 5 / 255)).mean()
+    device = device_of(model)
+    noisy, clean, sigma = (td.tensor(array, device=device) for array in batch)
+    error = model(noisy, sigma) - clean
+    return ((error**2).mean((1, 2, 3)) / (sigma + 5 / 255)).mean()
 
 
 def train(training):

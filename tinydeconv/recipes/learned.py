@@ -47,7 +47,7 @@ def denoise(model, image, sigma):
             desc="denoising", unit="tile", delay=1, leave=False,
         ):  # fmt: skip
             noisy = planes[:, *around] * contrast[:, None, None]
-            tile = _mean_of_turns(model, noisy, td.tensor(levels * contrast))
+            tile = _mean_of_turns(model, noisy, levels * contrast)
             height, width = clean[:, *inside].shape[1:]
             tile = tile[:, model.margin :, model.margin :][:, :height, :width]
             clean[:, *inside] = tile / contrast[:, None, None]
@@ -55,16 +55,25 @@ def denoise(model, image, sigma):
 
 
 def _mean_of_turns(model, noisy, sigma):
-    """What the network makes of (N, H, W), turned by 0, 90, 180 and 270 degrees and back again.
+    """What the network makes, where it is, of (N, H, W) with noise sigma (N,), turned by 0, 90, 180
+    and 270 degrees and back again.
 
     Where its four answers differ, they err differently: 0.1 dB (Timofte, Rothe and Van Gool, Seven
     Ways to Improve Example-Based Single Image Super Resolution, CVPR 2016).
     """
-    total = np.zeros_like(noisy)
+    total, device = np.zeros_like(noisy), device_of(model)
+    sigma = td.tensor(sigma, device=device)
     for turns in range(4):
         turned = np.rot90(noisy, turns, (1, 2))[:, None]
-        total += np.rot90(model(td.tensor(turned), sigma).numpy()[:, 0], -turns, (1, 2))
+        answer = model(td.tensor(turned, device=device), sigma).cpu().numpy()
+        total += np.rot90(answer[:, 0], -turns, (1, 2))
     return total / 4
+
+
+def device_of(model):
+    """Where a network's parameters are; what has none is on the CPU."""
+    parameters = list(model.parameters()) if hasattr(model, "parameters") else []
+    return parameters[0].device if parameters else td.device("cpu")
 
 
 def _planes(image):
