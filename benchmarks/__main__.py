@@ -18,6 +18,12 @@ SUBJECTS = {name: import_module(f"benchmarks.{name}") for name in [
 ]}  # fmt: skip
 
 
+ON_GPU = {  # these measure tinydeconv on a GPU, in one process
+    "gpu": "convolutions and training steps on a GPU beside the CPU, and beside PyTorch's cuDNN",
+    "gpu-parity": "whether a GPU computes what NumPy does; exit code 1 if anything is wrong",
+}
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}\n")
@@ -54,7 +60,14 @@ def command_line():
         option(
             "--threads", type=whole, default=record.cores(), metavar="N", help="default: all cores"
         )
-    commands.add_parser("report", help="write the tables and plots in docs from docs/performance")
+    for name, words in ON_GPU.items():
+        option = commands.add_parser(name, help=words, description=words).add_argument
+        option(
+            "--seconds", type=whole, default=420, metavar="N", help="default: 420, seven minutes"
+        )
+        option("--only", default="", metavar="TEXT", help="the cases that have TEXT in them")
+        option("--folder", type=Path, metavar="DIR", help="default: benchmarks/results")
+    commands.add_parser("report", help="write the tables and plots in docs from the records")
     return parser
 
 
@@ -63,6 +76,8 @@ def main(words=None):
     chosen = parser.parse_args(words)
     if chosen.subject == "report":
         return report.write()
+    if chosen.subject in ON_GPU:
+        return on_gpu(parser, chosen)
     page = SUBJECTS[chosen.subject]
     libraries = [OURS, *(peer for peer in dict.fromkeys(chosen.against) if takes_part(peer, page))]
     if not hasattr(signal, "SIGSTOP"):
@@ -81,6 +96,16 @@ def main(words=None):
     if chosen.plot:
         draw(measured, chosen.plot)
     print("\n\n".join(page.tables(measured)))
+
+
+def on_gpu(parser, chosen):
+    from .gpu_results import RESULTS, Refused, command
+
+    folder = chosen.folder or RESULTS
+    try:
+        return command(chosen.subject, chosen.seconds, folder, chosen.only)
+    except Refused as sentence:
+        parser.error(str(sentence))
 
 
 def takes_part(peer, page):

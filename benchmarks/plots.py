@@ -1,4 +1,4 @@
-"""Plots of a record: ratios as dots, scaling as lines."""
+"""Plots of a record: ratios as dots, scaling as lines. Those of a GPU's are in gpu_plots.py."""
 
 import hashlib
 import json
@@ -12,8 +12,10 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # of equal lightness to 
 
 def drawn(record):
     """The numbers and names that the plot shows: lists of [panel, name, series, low, median, high]
-    or, of the scaling, of [panel, series, sizes, seconds].
+    or, of the scaling, of [panel, series, sizes, seconds]; of a GPU's record all that it holds.
     """
+    if record["subject"] == "gpu":
+        return [record.get("ceilings"), record["results"]]
     if record["subject"] == "scaling":
         return [[axis, NAMES[library], *curve] for (axis, library), curve in curves(record).items()]
     what, found = "peak memory" if record["subject"] == "memory" else "time", []
@@ -31,12 +33,21 @@ def digest(record):
     return hashlib.sha256(json.dumps(drawn(record)).encode()).hexdigest()
 
 
+def is_drawn(plot, measured):
+    """Whether the plot shows this record; the file says what it shows."""
+    return plot.is_file() and digest(measured).encode() in plot.read_bytes()
+
+
 def draw(record, path):
     """Writes the plot, in the format that the ending of the path says."""
     from matplotlib.figure import Figure  # here, because it takes its time
 
     figure = Figure(layout="constrained")
     (lines if record["subject"] == "scaling" else dots)(figure, drawn(record))
+    save(figure, path, record)
+
+
+def save(figure, path, record):
     temporary = path.with_name(f"new-{path.name}")
     note = {"metadata": {"Description": digest(record)}} if path.suffix == ".png" else {}
     figure.savefig(temporary, dpi=110, **note)

@@ -15,12 +15,13 @@ from .harness import KEEP_MEMORY, ROOT
 def new(subject, threads, rounds, libraries):
     """A record without results yet. libraries: {name: what its worker says of it}."""
     commit = git("rev-parse", "HEAD")
+    code = "tinydeconv", "benchmarks", ":(exclude)benchmarks/results"
     return {
         "subject": subject,
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
-        "dirty": commit and bool(git("status", "--porcelain", "--", "tinydeconv", "benchmarks")),
+        "dirty": commit and bool(git("status", "--porcelain", "--", *code)),
         "machine": machine(),
         "threads": threads,
         "rounds": rounds,

@@ -1,26 +1,38 @@
-"""The tables in README.md and docs/performance.md and the plots, from records in docs/performance.
+"""The tables in README.md and docs/performance.md and the plots, from records in docs/performance
+and, of GPUs, in benchmarks/results.
 
 In a page, `<!-- record NAME -->` to `<!-- end -->` encloses what the record NAME says, and
-`<!-- record NAME summary -->` its first table.
+`<!-- record NAME summary -->` its first table; `<!-- gpu -->` to `<!-- end -->` what the records of
+GPUs say.
 """
 
 import os
 import re
 from importlib import import_module
 
-from . import record
+from . import gpu_plots, gpu_results, record
 from .harness import ROOT
 from .libraries import NAMES
-from .plots import digest, draw
+from .plots import draw, is_drawn
 from .tables import OURS, peers
 
+RESULTS = gpu_results.RESULTS
 PAGES = [ROOT / "README.md", ROOT / "docs" / "performance.md"]
 FOLDER = ROOT / "docs" / "performance"
 MARKED = re.compile(r"(<!-- record (\w+)( summary)? -->\n).*?(<!-- end -->)", re.DOTALL)
+GPU = re.compile(r"(<!-- gpu -->\n).*?(<!-- end -->)", re.DOTALL)
+NONE = """No GPU has run this yet; these two commands stand ready:
+
+```console
+$ python -m benchmarks gpu-parity
+$ python -m benchmarks gpu
+```"""
 
 
 def write():
     """Writes the pages, and the plots that are not of today's records."""
+    for path in sorted(RESULTS.glob("*.json")):
+        gpu_results.write(record.load(path), path)
     for page in PAGES:
         record.write(page, written(page))
     for path in sorted(FOLDER.glob("*.json")):
@@ -43,7 +55,27 @@ def written(page):
             told = [*tables, f"![The same as a plot]({plot})"]
         return mark + "\n\n".join([provenance(measured), *told]) + "\n" + end
 
-    return MARKED.sub(block, page.read_text(encoding="utf-8"))
+    text = MARKED.sub(block, page.read_text(encoding="utf-8"))
+    return GPU.sub(lambda found: found[1] + on_gpus(page) + "\n" + found[2], text)
+
+
+def on_gpus(page):
+    """What the records of GPUs say, one after the other; a sentence where there are none."""
+    parts = []
+    for path in sorted(RESULTS.glob("*.json")):
+        measured = record.load(path)
+        raw = os.path.relpath(path, page.parent)
+        parts += [f"### {measured['device']['name']}: `{measured['subject']}`"]
+        parts += [gpu_results.provenance(measured)]
+        parts += [f"#### {heading}\n\n{words}" for heading, words in gpu_results.told(measured)]
+        for name in gpu_plots.names(measured) if measured["subject"] == "gpu" else ():
+            plot = os.path.relpath(path.with_name(f"{path.stem}-{name}.png"), page.parent)
+            parts.append(f"![{gpu_plots.ALT[name]}]({plot})")
+        parts.append(
+            f"All cases stand in `benchmarks/results/{path.stem}.md`, the raw samples in "
+            f"[{path.name}]({raw})."
+        )
+    return "\n\n".join(parts) if parts else NONE
 
 
 def provenance(measured):
@@ -61,8 +93,3 @@ def provenance(measured):
         f"{measured['threads']} threads, {measured['others']:.2f} cores busy with other things; "
         f"{', '.join(versions)}."
     )
-
-
-def is_drawn(plot, measured):
-    """Whether the plot shows this record; the file says what it shows."""
-    return plot.is_file() and digest(measured).encode() in plot.read_bytes()
