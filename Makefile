@@ -6,7 +6,8 @@
 # make test     the quick tests;  make test-slow  the others
 # make lint     ruff;  make spelling  codespell;  make types  mypy, and what the type stubs say
 # make pages    writes what is generated: the type stubs, docs/reference.md, the tables and
-#               plots of docs/performance.md, and the outputs of notebooks that have changed
+#               plots of docs/performance.md, the drawings of the CUDA kernels, and the outputs
+#               of notebooks that have changed
 # make benchmarks  times the library beside others, half an hour, and writes docs/performance.md
 # Each makes .venv on first use and again when pyproject.toml changes.
 
@@ -56,6 +57,7 @@ pages: $(VENV)/.stamp
 	$(PY) tools/stubs.py
 	$(PY) tools/reference.py
 	$(PY) -m benchmarks report
+	$(PY) tools/draw_kernels.py
 	$(PY) tools/notebooks.py
 
 SPHINX = $(DOCS_VENV)/bin/python -m sphinx -c docs -d docs/_build/doctrees

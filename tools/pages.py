@@ -80,6 +80,8 @@ def directive(name, what, doc):
     method = module[0].isupper() and module != "F"
     if isinstance(what, property):
         kind, arguments = "property", ""
+    elif inspect.isclass(what) and issubclass(what, Exception):
+        kind, arguments = "exception", ""
     else:
         kind = "class" if inspect.isclass(what) else "method" if method else "function"
         arguments = reference.arguments(what, method)
@@ -105,12 +107,20 @@ def markdown(doc):
             for item in items:
                 names, text = re.split(": ", " ".join(item.split()), maxsplit=1)
                 lines.append(f"- `{names}`: {reference.plain(text)}")
+        elif paragraph.startswith("- "):
+            lines += [f"- {prose(item)}" for item in re.split(r"(?:^|\n)- ", paragraph)[1:]]
         else:
-            text = reference.plain(" ".join(paragraph.split()))
-            text = re.sub(r"(?<!\w)\\\*(\w+(?: \w+)*)\\\*(?!\w)", r"*\1*", text)  # *a word*
-            lines.append(re.sub(r"^(\d*)([-+.>#])", r"\1\\\2", text))
+            lines.append(re.sub(r"^(\d*)([-+.>#])", r"\1\\\2", prose(paragraph)))
         lines.append("")
     return lines
+
+
+def prose(text):
+    """Text in one line, as Markdown: of its marks only *a word*, **bold** and `code` mean any."""
+    text = reference.plain(" ".join(text.split()))
+    return re.sub(
+        r"(?<!\w)((?:\\\*){1,2})(\w+(?: \w+)*)\1(?!\w)", lambda m: m[0].replace("\\", ""), text
+    )
 
 
 # ---------------------------------------------------------------- pictures

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 import tinydeconv as td
-from tinydeconv import nn, optim
+from tinydeconv import cuda, nn, optim
 from tinydeconv.nn import functional as F
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,9 @@ PAGE, FACTS = ROOT / "docs" / "reference.md", ROOT / "docs" / "differences.toml"
 # The parts of the page, and the modules that a part's tables are of, in this order.
 PARTS = {
     "Tensors": "ops.*",
-    "Gradients, devices, threads and files": "engine gradcheck backend kernels.threads serialize",
+    "Gradients, devices, threads and files": """
+        engine gradcheck backend cuda kernels.threads serialize
+    """,
     "Tensor methods": "tensor",
     "Networks": """
         nn.convolution nn.basic nn.activations nn.losses nn.normalization nn.pooling nn.resampling
@@ -41,6 +43,7 @@ CLASSES = {"Tensor": td.Tensor, "Module": nn.Module, "Optimizer": optim.Optimize
 def public():
     """{name, as users write it: the function or class}."""
     found = {f"td.{n}": f for n, f in vars(td).items() if callable(f) and n[0] != "_"}
+    found |= {f"td.cuda.{n}": getattr(cuda, n) for n in cuda.__all__ if n[0].islower()}
     found |= {f"F.{n}": getattr(F, n) for n in F.__all__}
     found |= {f"nn.{n}": c for n, c in vars(nn).items() if callable(c) and n[0] != "_"}
     for module in (nn.init, nn.utils, optim.lr_scheduler, optim):
@@ -198,7 +201,10 @@ everywhere. Operands (`x`, or `a` and `b`) go by position, whatever PyTorch call
 
 Tensors also have Python's operators, NumPy's indexing (with negative steps too), and the attributes
 `shape` (a tuple), `dtype` (NumPy's), `device`, `ndim`, `requires_grad`, `grad`, `grad_fn`,
-`is_leaf`, `data` (the array itself), `T` and `mT`."""
+`is_leaf`, `data` (the array itself), `T` and `mT`.
+
+With `td.backends.cuda.allow_tf32 = True` a GPU may round the float32 numbers that it multiplies in
+matrices to TF32. What does not fit into its memory raises `td.cuda.OutOfMemoryError`."""
 
 
 if __name__ == "__main__":
