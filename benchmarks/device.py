@@ -19,6 +19,7 @@ from .harness import ROOT
 from .libraries import TorchLike
 
 RESULTS = ROOT / "benchmarks" / "results"
+FIRST_TF32 = (8, 0)  # the compute capability that has it (A100)
 
 
 class Device:
@@ -40,6 +41,12 @@ class Device:
     def stand_in(self):
         """Whether it is a model of CuPy, as tests have it, that no GPU stands behind."""
         return self.cupy.ndarray.__module__.partition(".")[0] != "cupy"
+
+    @property
+    def has_tf32(self):
+        """Whether it has TF32; without it the switch changes nothing, and names would be wrong."""
+        told = self.cupy.cuda.runtime.getDeviceProperties(0)
+        return (told["major"], told["minor"]) >= FIRST_TF32
 
     def describe(self):
         runtime = self.cupy.cuda.runtime

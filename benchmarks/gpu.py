@@ -157,7 +157,7 @@ def convolution(device, case):
             found[name] = Contestant(
                 lambda: torch_kernel(torch, kernel, *theirs, of.geometry), tf32, "torch"
             )
-    return {name: found[name] for name in LADDER if name in found}
+    return in_turn(device, LADDER, found)
 
 
 def libraries(device):
@@ -180,7 +180,15 @@ def step(device, case):
         found[name] = Contestant(call, where=where)
         if where != "cpu":
             found[f"{name}, TF32"] = Contestant(call, True, where)
-    return {name: found[name] for name in STEPS if name in found}
+    return in_turn(device, STEPS, found)
+
+
+def in_turn(device, names, found):
+    """The contestants that there are, in the order of the names; without TF32 on a GPU that has
+    none.
+    """
+    there = [name for name in names if name in found]
+    return {name: found[name] for name in there if device.has_tf32 or not found[name].tf32}
 
 
 def step_of(library, case):
@@ -272,12 +280,12 @@ def attempt(work, name, failed, device):
 
 
 def ceilings(device, seconds=CEILING):
-    """What the CPU and the GPU can do at best, without and with TF32."""
+    """What the CPU and the GPU can do at best, without TF32 and, where the GPU has it, with."""
     cores, gpu = threads.get_num_threads(), device.describe()["name"]
     places = [
         bench.Place(f"CPU, {cores} threads", cores),
         bench.Place(f"{gpu}, TF32 off", xp=device.cupy),
-        bench.Place(f"{gpu}, TF32 on", xp=device.cupy, tf32=True),
+        *[bench.Place(f"{gpu}, TF32 on", xp=device.cupy, tf32=True)] * device.has_tf32,
     ]
     found = {}
     for place in places:

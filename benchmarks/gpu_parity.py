@@ -23,7 +23,6 @@ from .device import distance
 
 # For ops: sums in another order, other last bits of exp and log, in derivatives of second order.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
-FIRST_TF32 = (8, 0)  # the compute capability that has it (A100)
 ABOUT = {
     "results": "one check a line: its part, its case, the dtype",
     "error": "the largest difference over the largest number of the right array, or over 1 where "
@@ -276,8 +275,7 @@ def tf32(device, product):
         return inf, "it is on by default"
     if off.tobytes() != again.tobytes():
         return inf, "the result is another after it was switched on and off again"
-    capability = tuple(map(int, device.describe()["capability"].split(".")))
-    if capability < FIRST_TF32:
+    if not device.has_tf32:
         if with_it > 1e-5:
             return with_it, f"{told}, though this GPU has no TF32"
         return error, f"this GPU has no TF32, {told}"

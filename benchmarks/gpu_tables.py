@@ -350,7 +350,10 @@ def parity(record):
     lines = [f"**{len(said)} checks failed.**", *said] if said else ["Every check passed."]
     lines += [f"TF32: {row['details']}." for row in record["results"] if row["part"] == "TF32"]
     if left := record["left_out"]:
-        lines.append(f"There was no time for {len(left)} cases, from {left[0]} on.")
+        lines.append(
+            f"There was no time for {len(left)} cases, from {left[0]} on; the next run gets "
+            "further, for CuPy keeps on disk what it has compiled."
+        )
     return [("Parity", "\n".join(lines) + "\n\n" + table)]
 
 

@@ -66,6 +66,16 @@ def test_gradients_travel_between_devices(cupy):
     np.testing.assert_array_equal(to_numpy(second.data), [6, 12])
 
 
+def test_powers_and_their_gradients_do_not_wait_for_the_gpu(cupy, monkeypatch):
+    x = td.tensor([1.0, -2.0], device="cuda", requires_grad=True)
+    with monkeypatch.context() as patch:
+        for name in ("item", "get", "__bool__", "__int__", "__float__"):
+            patch.setattr(cupy.ndarray, name, None)
+        found = [(y := x**n, *td.grad(y.sum(), x)) for n in (2, 3)]
+    values = [z.cpu().tolist() for pair in found for z in pair]
+    assert values == [[1, 4], [2, -4], [1, -8], [3, 12]]
+
+
 def test_the_stand_in_would_catch_mixing(cupy):
     x = td.tensor([1.0, 2.0], device="cuda")
     with pytest.raises((TypeError, RuntimeError)):

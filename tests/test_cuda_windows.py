@@ -314,6 +314,8 @@ def test_a_matrix_is_copied_to_the_device_once(cupy):
 @pytest.mark.parametrize("positions", [np.int64, np.int32])
 def test_sums_at_positions(launched, dtype, positions):
     x = (rng.normal(size=(40, 30)) * 50).astype(dtype)
+    if dtype == np.uint8:  # sums that fit: beyond, a GPU and a CPU may round a double differently
+        x = (rng.random((40, 30)) < 0.1).astype(dtype)
     for size in (1, 7, 5000):
         index = rng.integers(0, size, x.shape).astype(positions)
         must_agree("scatter_add", x, index, size)

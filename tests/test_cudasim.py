@@ -267,6 +267,41 @@ def test_floating_atomics_may_differ_by_rounding_only():
     assert "x[0] is 32.0 forward, 1.0 in reverse" in message
 
 
+def test_the_loop_around_atomiccas_of_cudas_guide_is_no_race():
+    """It begins with a plain read, others update beside it: an old value costs a round."""
+    code = """
+    __device__ double add(double* address, double value) {
+        unsigned long long *p = (unsigned long long*)address, old = *p, assumed;
+        do {
+            assumed = old;
+            old = atomicCAS(p, assumed,
+                            __double_as_longlong(value + __longlong_as_double(assumed)));
+        } while (assumed != old);
+        return __longlong_as_double(old);
+    }
+    extern "C" __global__ void k(double* sum) { add(sum, threadIdx.x); }"""
+    (total,) = run(code, zeros(1, np.float64), grid=(3,))
+    assert total[0] == 3 * 496
+    message = refused(RaceError, code.replace("add(sum", "*sum = 1; add(sum"), zeros(1, np.float64))
+    assert "updates atomically" in message or "writes" in message
+
+
+def test_a_race_in_dynamic_shared_memory_names_the_element():
+    code = (
+        K
+        + """(float* x, int n) {
+        extern __shared__ char pool[];
+        float* s = (float*)pool + n;
+        s[threadIdx.x] = x[threadIdx.x];
+        x[threadIdx.x] = s[31 - threadIdx.x];
+    }"""
+    )
+    message = refused(RaceError, code, zeros(), np.int32(8), shared_mem=160)
+    assert re.search(
+        r"meet at pool \(shared memory\), element (2[4-9]|[89]|1\d) in no order", message
+    )
+
+
 # ---- accesses outside ---------------------------------------------------------------------------
 
 OUTSIDE = [
@@ -306,6 +341,22 @@ def test_the_array_next_to_it_in_the_callers_memory_is_not_hit():
     )
     assert not both.any()
     refused(OutOfBoundsError, K + "(float* x) { x[0] = 1; }", zeros(0))
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("*(double*)(x + i) = 1;", "writes 8 bytes at an address that is no multiple of 8"),
+        ("x[0] = *(double*)(x + i);", "reads 8 bytes at an address that is no multiple of 8"),
+        ("atomicAdd((int*)((char*)x + i), 1);", "4 bytes at an address that is no multiple of 4"),
+        ("extern __shared__ char s[]; *(float*)(s + i) = 1;", "no multiple of 4"),
+    ],
+)
+def test_misaligned_accesses_stop_as_on_a_gpu(body, words):
+    code = f"{K}(float* x, int i) {{ {body} }}"
+    run(code, zeros(), np.int32(0), block=(1,), shared_mem=64)
+    message = refused(CudaError, code, zeros(), np.int32(1), block=(1,), shared_mem=64)
+    assert words in message and "\n    kernel.cu:1: extern" in message
 
 
 def test_the_process_lives_on_and_the_module_too():
@@ -405,6 +456,30 @@ def test_dynamic_shared_memory_at_file_scope_with_alignment():
     (x,) = run(code, np.arange(32.0), shared_mem=256)
     np.testing.assert_array_equal(x, np.arange(32.0)[::-1])
     assert "shared_mem=255" in refused(OutOfBoundsError, code, np.arange(32.0), shared_mem=255)
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "extern volatile __shared__ float s[];",
+        "extern __shared__ volatile float s[];",
+        "__shared__ extern float s[];",
+        "extern __shared__ __align__(2 * sizeof(float)) float s[];",
+        "extern __shared__ float t[][4]; float* s = t[0];",
+    ],
+)
+def test_dynamic_shared_memory_in_other_words(declaration):
+    body = "int i = threadIdx.x; s[i] = i; __syncthreads(); x[i] = s[31 - i];"
+    (x,) = run(f"{K}(float* x) {{ {declaration} {body} }}", zeros(), shared_mem=128)
+    np.testing.assert_array_equal(x, np.arange(32)[::-1])
+
+
+@pytest.mark.parametrize("variable", ["float s = 0", "float s[3] = {1, 2}", "int s[2], t[1] = {}"])
+def test_shared_memory_has_no_initial_values(variable):
+    code = f"{K}(float* x) {{\n__shared__ {variable};\nx[0] = 1;\n}}"
+    message = refused(CompileException, code, zeros())
+    assert "kernel.cu:2: __shared__" in message and "let a thread write them" in message
+    run(code.split(" =")[0] + ";" + code.partition(";")[2], zeros(), block=(1,))
 
 
 def test_a_block_has_48_kib_of_shared_memory():
@@ -540,6 +615,40 @@ def test_indices_are_those_of_cuda():
     np.testing.assert_array_equal(x, np.broadcast_to(expected, x.shape))
 
 
+def test_signatures_in_other_words():
+    run(K + "(void) {}")
+    code = """#define SIDE (4)
+    extern "C" __global__ void __launch_bounds__(SIDE * (SIDE + 1)) k(float x[], float (*y)[2]) {
+        x[0] = y[3][1];
+    }"""
+    y = np.arange(8, dtype=np.float32).reshape(4, 2)
+    (x, _) = run(code, zeros(), y, block=(1,))
+    assert x[0] == 7
+    code = code.replace("float (*y)[2]", "const float y[4][2]")
+    code = code.replace("x[0] =", "x[32] =")
+    message = refused(OutOfBoundsError, code, x, y, block=(1,))
+    assert "writes x[32]; x has" in message
+
+
+def test_functions_on_bits_and_vectors():
+    code = (
+        K
+        + """(unsigned* y, const unsigned* v) {
+        unsigned x = v[0];
+        uint4 a = make_uint4(1, 2, 3, 4);
+        uchar3 b = make_uchar3(255, 0, 1);
+        longlong2 c = make_longlong2(5, 6);
+        y[0] = __brev(x), y[1] = __byte_perm(x, 0xa0b0c0d0u, 0x7310), y[2] = __umulhi(x, 1u << 16);
+        y[3] = __funnelshift_l(x, 1u, 8), y[4] = __clzll((long long)x), y[5] = __ffsll(256LL);
+        y[6] = a.w + b.x + c.y + (NULL == nullptr), y[7] = __brevll((unsigned long long)x) >> 32;
+    }"""
+    )
+    (y, _) = run(code, zeros(8, np.uint32), np.array([0x12345678], np.uint32), block=(1,))
+    assert [hex(n) for n in y] == [
+        "0x1e6a2c48", "0xa0125678", "0x1234", hex(1 << 8 | 0x12), hex(35), hex(9), hex(266), "0x1e6a2c48",
+    ]  # fmt: skip
+
+
 # ---- printf -------------------------------------------------------------------------------------
 
 
@@ -558,6 +667,18 @@ def test_printf_in_pieces_and_of_a_kernel_that_fails(capsys):
     refused(OutOfBoundsError, code, zeros(1, np.int32), block=(2,))
     tags = [f"[block 0,0,0 thread {t},0,0] ab" for t in range(2)]
     assert capsys.readouterr().out == "\n".join(tags)
+
+
+def test_printf_that_crashes_or_never_ends(capsys, monkeypatch):
+    code = K + '(int* x) { printf("%s\\n", threadIdx.x + 1); }'
+    message = refused(CudaError, code, zeros(1, np.int32))
+    assert "thread (0, 0, 0) of block (0, 0, 0) gives printf what its format does not" in message
+    assert "\n    kernel.cu:1: extern" in message
+    capsys.readouterr()
+    monkeypatch.setattr(launch, "ACCESSES", 10**6)
+    code = K + '(volatile int* x) { while (x[0] == 0) printf("%s", "a line of text\\n"); }'
+    assert "still runs" in refused(CudaError, code, zeros(1, np.int32), block=(1,))
+    assert 2**24 < len(capsys.readouterr().out) < 2**24 + 200
 
 
 # ---- arguments ----------------------------------------------------------------------------------
@@ -674,6 +795,7 @@ def test_arrays_that_overlap_stay_one_memory():
         ({"grid": (1, 1, 65536)}, "at most (2147483647, 65535, 65535)"),
         ({"grid": (0,)}, "each at least 1"),
         ({"grid": 4}, "got 4"),
+        ({"grid": (100 / 32,)}, "got (3.125,)"),
         ({"shared_mem": -1}, "shared_mem=-1"),
     ],
 )
@@ -734,6 +856,9 @@ def test_kernels_that_are_not_there():
          "thread (3, 0, 0) of block (0, 0, 0): the assertion threadIdx.x < 3 failed"),
         ("__device__ int f(int n) { volatile int a[999]; a[n] = 1; return n ? f(n - 1) + *a : 0; }"
          "\n" + K + "(int* x) { *x = f(998); }", "needs more than 256 KiB for its local variables"),
+        (K + "(int* x) { int a[99999]; for (int i = 0; i < 99999; i++) a[i] = i; *x = a[*x]; }",
+         "needs more than 256 KiB for its local variables"),
+        (K + "(int* x) { if (threadIdx.x == 3) __trap(); }", "(3, 0, 0) of block (0, 0, 0): the"),
     ],
 )  # fmt: skip
 def test_crashes_become_sentences(code, words):
@@ -749,6 +874,20 @@ def test_loops_that_never_end_are_left_after_a_limit(body, monkeypatch):
         "still runs after 100,000 accesses to memory and barriers: does a loop never end?"
         in message
     )
+
+
+@pytest.mark.parametrize("body", ["for (;;);", "while (x[0] == 0);"])
+def test_and_those_that_touch_no_memory_after_a_time(body, monkeypatch):
+    monkeypatch.setattr(launch, "SECONDS", 1)
+    message = refused(CudaError, f"{K}(volatile int* x) {{ {body} }}", zeros(dtype=np.int32))
+    assert "k: thread (0, 0, 0) of block (0, 0, 0) still runs after 1 seconds: does a" in message
+
+
+def test_a_grid_without_end_is_left_too(monkeypatch):
+    monkeypatch.setattr(launch, "SECONDS", 1)
+    code = K + "(float* x) { if (blockIdx.x < 1 && threadIdx.x < 1) x[0] = 1; }"
+    message = refused(CudaError, code, zeros(), grid=(10**8,), block=(1,))
+    assert "still runs after 1 seconds" in message
 
 
 @pytest.mark.parametrize(
@@ -848,6 +987,27 @@ def test_it_is_fast_enough():
             f(*sizes, args)
             times.append(time.process_time() - start)
         assert min(times) < most
+
+
+def test_many_modules_and_launches_need_no_more_memory():
+    """Linux gives a process some 65530 mappings: each module had 2048 for the stacks once."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+
+    def mappings():
+        return len(Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
+
+    code, before = K + "(float* x) { x[threadIdx.x] += 1; __syncthreads(); }", None
+    for i in range(4):
+        run(f"{code} // {i}", zeros(1024), block=(1024,))
+        before = before or mappings()
+    assert mappings() - before < 200
+    kernel, x = cudasim.RawKernel(code, "k"), zeros()
+    for i in range(1000):
+        kernel((1,), (32,), (x,))
+        before = resident() if i == 100 else before
+    assert x[0] == 1000 and resident() - before < 300
 
 
 def test_launches_from_several_threads():

@@ -60,14 +60,17 @@ def tiny(lib, nn, functional, optim):
 def gpu_here(cupy, monkeypatch):
     """A GPU, or a stand-in that says what one says; ceilings, rounds and networks are small."""
     runtime = cupy.cuda.runtime
+    if not device.Device().has_tf32:
+        pytest.skip("this GPU has no TF32, which every run here has rows of")
     if device.Device().stand_in:
-        known = runtime.getDeviceProperties(0) | {"major": 8, "multiProcessorCount": 2}
+        known = runtime.getDeviceProperties(0) | {"multiProcessorCount": 2}
         monkeypatch.setattr(runtime, "getDeviceProperties", lambda number: known)
     for name, value in {"GEMM_SIDE": 8, "GPU_GEMM_SIDE": 8, "COPY_BYTES": 4096}.items():
         monkeypatch.setattr(bench, name, value)
     monkeypatch.setattr(gpu, "ROUNDS", 2)
     monkeypatch.setattr(gpu_results, "find_spec", lambda name: None)  # no plots, which take a while
     monkeypatch.setattr(gpu, "TURN", 1e-9)
+    monkeypatch.setattr(device, "find_spec", lambda name: None)  # PyTorch has a suite of its own
     monkeypatch.setitem(steps.MODELS, "tiny", tiny)
     return device.Device()
 
@@ -133,6 +136,16 @@ def test_all_contestants_compute_the_same(gpu_here):
             assert device.distance(result, results[gpu.CPU]) < 1e-5, (case["name"], name)
 
 
+def test_a_gpu_without_tf32_has_no_rows_of_it(gpu_here, monkeypatch):
+    monkeypatch.setattr(device.Device, "has_tf32", False)
+    case, *_, trained, _ = gpu.cases(SHAPES[:1], ["tiny"])
+    for contestants in (gpu.convolution(gpu_here, case), gpu.step(gpu_here, trained)):
+        assert len(contestants) > 1 and not any("TF32" in name for name in contestants)
+    assert len(gpu.ceilings(gpu_here, 0)) == 2
+    for product in gpu_parity.products(5).values():  # what the switch does there cannot matter
+        assert "has no TF32" in gpu_parity.tf32(gpu_here, product)[1]
+
+
 def test_the_precision_is_the_contestants(gpu_here):
     seen = []
 
@@ -189,7 +202,9 @@ def test_the_peak_of_memory(gpu_here):
 
     held = td.zeros(250_000, device="cuda")  # stood before, and does not count
     found = gpu_here.peak(work)
-    assert 3e6 <= found["used"] < 3.1e6 <= found["held"] + 1e5
+    assert 3e6 <= found["used"] < 3.1e6
+    if gpu_here.stand_in:  # a pool may have had room left in what it gave others a part of
+        assert found["held"] >= 3e6
     assert held.sum().item() == 0 and not td.cuda._peaks
 
 
@@ -431,7 +446,8 @@ OPS = ["Conv", "Exp", "Gather", "Scatter", "max_pool2d", "sort"]
 
 def parity(gpu_here, folder, part=None, cases=None):
     """(exit code, the JSON file, the page) of a part, or of all, over a few ops."""
-    wanted = gpu_parity.checks(gpu_here, cases_of(*OPS) if cases is None else cases, side=5)
+    side = 5 if gpu_here.stand_in else 64  # cuBLAS need not use TF32 for small matrices
+    wanted = gpu_parity.checks(gpu_here, cases_of(*OPS) if cases is None else cases, side)
     wanted = [check for check in wanted if part in (None, check.part)]
     code = command("gpu-parity", 300, folder, wanted=wanted)
     return code, *kept(folder, "gpu-parity")

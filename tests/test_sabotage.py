@@ -109,7 +109,10 @@ CASES = {
     "prod": (lambda x: x.prod(1), (draw(2, 5),)),
     "diff": (lambda x: x.diff(n=2) ** 2, (draw(2, 5),)),
     "sort": (lambda x: x.sort(1, descending=True).values ** 2, (draw(2, 5),)),
-    "scatter": (lambda x, v: x.scatter(1, td.tensor([[2, 0], [1, 3]]), v), (draw(2, 4), draw(2, 2))),
+    "scatter": (
+        lambda x, v: x.scatter(1, td.tensor([[2, 0], [1, 3]]), v),
+        (draw(2, 4), draw(2, 2)),
+    ),
     "scatter_add": (
         lambda x, v: x.scatter_add(1, td.tensor([[2, 2], [1, 3]]), v) ** 2,
         (draw(2, 4), draw(2, 2)),
@@ -402,7 +405,11 @@ RESAMPLING = [
 ]  # fmt: skip
 
 
-SLOPES, KINK, FAR = "values_slopes_and_curvatures", "slopes_at_a_kink_are_pytorchs", "nothing_overflows"
+SLOPES, KINK, FAR = (
+    "values_slopes_and_curvatures",
+    "slopes_at_a_kink_are_pytorchs",
+    "nothing_overflows",
+)
 ACTIVATIONS = [
     # function of nn.activations, text, slip, the test of test_activations.py that must catch it, its arguments
     ("relu", "ops.relu", "-ops.relu", SLOPES, "relu"),
@@ -580,8 +587,15 @@ def test_optim_is_watched(row, monkeypatch):
         checker(*arguments)
 
 
-IDEA, IMAGE, FEW = "each_norm_is_the_same_idea_over_other_numbers", (2, 6, 5), "empty_batches_teach_nothing"
-TRACKS, ALONE = "instance_norm_tracks_the_means_over_images", "instance_norm_of_one_image_without_a_batch"
+IDEA, IMAGE, FEW = (
+    "each_norm_is_the_same_idea_over_other_numbers",
+    (2, 6, 5),
+    "empty_batches_teach_nothing",
+)
+TRACKS, ALONE = (
+    "instance_norm_tracks_the_means_over_images",
+    "instance_norm_of_one_image_without_a_batch",
+)
 NORMALIZATION = [
     # function of nn.normalization, text, slip, the test of test_normalization.py that must catch it, its arguments
     ("ops.normalization:Normalize.forward", "self.var + self.eps", "self.var", IDEA, IMAGE),
@@ -605,7 +619,10 @@ NORMALIZATION = [
     ("LayerNorm.forward", ", self.eps", "", "layers_hand_their_settings_on"),
 ]  # fmt: skip
 
-PADDING, SHORTENED = "the_padding_row_starts_at_zero_and_stays", "long_rows_are_shortened_in_the_table_when_they_are_used"
+PADDING, SHORTENED = (
+    "the_padding_row_starts_at_zero_and_stays",
+    "long_rows_are_shortened_in_the_table_when_they_are_used",
+)
 KEPT, OUTSIDE = "what_dropout_keeps_and_how_much", "outside_of_training_nothing_happens"
 BASIC = [
     # function of nn.basic, text, slip, the test of test_basic.py that must catch it, its arguments

@@ -293,9 +293,7 @@ def test_on_a_gpu(cupy):
         layer(x.cuda()).sum().backward()
         assert str(utils.clip_grad_norm_(layer.parameters(), 0.1).device) == "cuda:0"
         utils.clip_grad_value_(layer.parameters(), 0.01)
-        assert (
-            utils.parameters_to_vector(p.grad for p in layer.parameters()).amax().item() <= 0.01
-        )
+        assert utils.parameters_to_vector(p.grad for p in layer.parameters()).amax().item() <= 0.01
         vector = utils.parameters_to_vector(layer.parameters()).detach()
         utils.vector_to_parameters(vector * 2, layer.parameters())
         assert {str(t.device) for t in layer.state_dict().values()} == {"cuda:0"}

@@ -37,6 +37,7 @@ from .serialize import write_atomically
 FLOAT = np.dtype(np.float32)
 GEMM_SIDE = 2048  # of the square matrices whose product is the ceiling of arithmetic
 GPU_GEMM_SIDE = 8192  # the same on a GPU, which smaller ones would not keep busy
+GPU_TURN = 2e-3  # seconds that a GPU is kept busy between two looks at its clock
 COPY_BYTES = 2**28  # of the array whose copy is the ceiling of memory; far more than a cache holds
 
 
@@ -153,9 +154,9 @@ class Place:
             threads.set_num_threads(before[0])
             switch.allow_tf32 = before[1]
 
-    def time(self, work):
-        """Seconds that the work takes. Python only orders work from a GPU and runs ahead, so there
-        the GPU itself notes the time before and after it (CUDA events).
+    def time(self, work, calls=1):
+        """Seconds that a call of work takes. Python only orders work from a GPU and runs ahead, so
+        there the GPU itself notes the time before and after it (CUDA events).
         """
         if self.xp is np:
             start = perf_counter()
@@ -163,15 +164,16 @@ class Place:
             return perf_counter() - start
         start, end = self.xp.cuda.Event(), self.xp.cuda.Event()
         start.record()
-        work()
+        for _ in range(calls):
+            work()
         end.record()
         end.synchronize()
-        return self.xp.cuda.get_elapsed_time(start, end) / 1e3  # from milliseconds
+        return self.xp.cuda.get_elapsed_time(start, end) / 1e3 / calls  # from milliseconds
 
 
 def places(device="auto"):
-    """One thread, one thread a core, and the GPU, without and with TF32, if there is one ("auto"),
-    or a RuntimeError ("cuda"), or without it ("cpu").
+    """One thread, one thread a core, and the GPU, without TF32 and, from the A100 on, with it, if
+    there is one ("auto"), or a RuntimeError ("cuda"), or without it ("cpu").
     """
     found = [Place("1 thread")]
     if (number := threads.get_num_threads()) > 1:
@@ -179,20 +181,27 @@ def places(device="auto"):
     if device == "cpu" or device == "auto" and not tinydeconv.cuda.is_available():
         return found
     cupy = import_cupy()
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    return [*found, Place(name, xp=cupy), Place(f"{name}, TF32", xp=cupy, tf32=True)]
+    told = cupy.cuda.runtime.getDeviceProperties(0)
+    found.append(Place(name := told["name"].decode(), xp=cupy))
+    return [*found, *[Place(f"{name}, TF32", xp=cupy, tf32=True)] * (told["major"] >= 8)]
 
 
 def measure(work, seconds, place):
-    """How long each call took, in seconds: as many calls as fit, three at least, after one to warm
-    up. BLAS has one thread meanwhile: more would be the kernel's own.
+    """How long a call took, in seconds, again and again: as often as fits, three times at least,
+    after calls to warm up. BLAS has one thread meanwhile: more would be the kernel's own. Each time
+    a GPU has as many calls as take it GPU_TURN, or it would wait for Python, and that be timed.
     """
+    calls = 1
 
     def once():
+        if place.xp is not np:
+            return place.time(work, calls)
         return place.time(lambda: threads.run(lambda _: work(), [None]))
 
     with place.entered():
         once()
+        if place.xp is not np:
+            calls = 1 + int(GPU_TURN / max(once(), GPU_TURN / 99))
         end = perf_counter() + seconds
         samples = [once() for _ in range(3)]
         while perf_counter() < end:

@@ -82,9 +82,13 @@ def ready(cupy):
     """True, when CuPy has its allocator and its precision from here, whoever imported it."""
     global _known
     if cupy is not _known:
-        _known = cupy
+        try:
+            backends.cuda.apply(cupy)
+        except AttributeError as error:  # it reaches for names that CuPy does not promise to keep
+            sentence = f"expected CuPy 14, got {cupy.__version__} ({error}): install CuPy 14"
+            raise RuntimeError(sentence) from error
         cupy.cuda.set_allocator(_explained(cupy, cupy.cuda.get_allocator()))
-        backends.cuda.apply(cupy)
+        _known = cupy
     return True
 
 

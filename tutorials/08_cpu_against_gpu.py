@@ -91,7 +91,7 @@ print("This machine has a GPU." if cupy else "This machine has no GPU that could
 class Thread:
     """A worker that does what it is told, in order, while Python goes on."""
 
-    xp, name = np, "a thread of this processor"
+    xp, name, side = np, "a thread of this processor", 1024
 
     def __init__(self):
         self.queue = ThreadPoolExecutor(1)
@@ -113,7 +113,7 @@ class Thread:
 class Gpu:
     """The same of a GPU, where such a note is called an event."""
 
-    xp, name = cupy, "the GPU"
+    xp, name, side = cupy, "the GPU", 8192
 
     def order(self, work):
         work()
@@ -151,11 +151,11 @@ def three_clocks(worker, work):
     return ordered - start, done - start, worker.between(first, second)
 
 
-SIDE = 512 if FAST else 1024
 CLOCKS = ["without waiting", "with waiting", "by the worker's notes"]
 clocks = {}
 for worker in workers:
-    a = worker.xp.asarray(rng.standard_normal((SIDE, SIDE), np.float32))
+    side = worker.side
+    a = worker.xp.asarray(rng.standard_normal((side, side), np.float32))
     product = worker.xp.empty_like(a)
 
     def multiply(xp=worker.xp, a=a, product=product):
@@ -163,9 +163,9 @@ for worker in workers:
 
     three_clocks(worker, multiply)  # does not count: the first call is never like the others
     clocks[worker.name] = [three_clocks(worker, multiply) for _ in range(9)]
-    print(f"the product of two matrices of side {SIDE} by {worker.name}")
+    print(f"the product of two matrices of side {side} by {worker.name}")
     for name, samples in zip(CLOCKS, zip(*clocks[worker.name])):
-        told = 2 * SIDE**3 / median(samples) / 1e9
+        told = 2 * side**3 / median(samples) / 1e9
         print(f"  {name:23}{median(samples) * 1e3:8.3f} ms, or {told:10,.0f} GFLOP/s")
 
 # %% [markdown]
@@ -175,7 +175,7 @@ for worker in workers:
 #
 # Look at four orders in a row, of something shorter, so that the orders are to be seen too:
 
-# %% tags=["gallery"]
+# %%
 thread = workers[0]
 wave = np.linspace(0, 1, 30_000)
 
@@ -204,20 +204,19 @@ def trace():
     (trace() for _ in range(50)), key=lambda found: found[0][0] - found[0][2]
 )
 
+# % jupyter={"source_hidden": true} tags=["gallery", "hide-input"]
 _, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
 for row, (spans, colour) in enumerate([(orders, BLUE), (stamps, ORANGE)]):
     for low, high in spans:
         left, width = (low - start) * 1e3, (high - low) * 1e3
         ax.barh(row, width, left=left, height=0.5, color=colour, ec="white", lw=0.5)
 ax.barh(0, (all_done - all_ordered) * 1e3, left=(all_ordered - start) * 1e3, height=0.2, color=GREY)
-for when, words, side in [
-    (all_ordered, "all is ordered", "left"),
-    (all_done, "all is done", "right"),
+for when, words, align in [
+    (all_ordered, "  all is ordered", "left"),
+    (all_done, "all is done  ", "right"),
 ]:
     ax.axvline((when - start) * 1e3, color=RED, ls="--")
-    at = (when - start) * 1e3, 1.55
-    shift = 5 if side == "left" else -5
-    ax.annotate(words, at, (shift, 0), textcoords="offset points", ha=side, va="center")
+    ax.text((when - start) * 1e3, 1.55, words, ha=align, va="center")
 ax.set_yticks([0, 1], ["Python", "the worker"])
 total = (all_done - start) * 1e3
 ax.set(xlabel="time, milliseconds", xlim=(-0.03 * total, 1.03 * total), ylim=(1.8, -0.5))
@@ -246,9 +245,9 @@ viz.show(
 # ### The first call
 #
 # One call before the clock runs is not superstition. On a GPU the first call of a kernel *compiles*
-# it, which takes hundreds of times as long as running it. On a processor it is less, but to be
-# seen: memory that was never used must be found by the system, page by page, and threads must be
-# started.
+# it, or loads from a file what an earlier program had compiled; either takes far longer than
+# running it. On a processor it is less, but to be seen: memory that was never used must be found by
+# the system, page by page, and threads must be started.
 
 # %%
 warm = bench.Layer(1, 32, 32, ConvGeometry.of_conv((96, 96), 3, padding=1))
@@ -303,6 +302,7 @@ for _ in range(6 if FAST else 40):
     races["one after the other"].append(race(False))
     races["in turns"].append(race(True))
 
+# % jupyter={"source_hidden": true} tags=["hide-input"]
 _, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
 left.semilogy([s * 1e6 for s in many], ".", color=GREY, ms=3, label="a call")
 for (name, value), colour in zip(middles.items(), [BLUE, GREEN, ORANGE]):
@@ -387,7 +387,7 @@ print(f"{'':28}{'to start':>11}   half of the time is the start at")
 for name, times in added.items():
     print(f"{name:28}{floors[name] * 1e6:8.1f} µs{half_way(times):12,.0f} numbers")
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for (name, times), colour, marker in zip(added.items(), [BLUE, GREEN, ORANGE, PURPLE], "os^D"):
     ax.loglog(sizes, [t * 1e6 for t in times], f"{marker}-", color=colour, lw=1, label=name)
@@ -409,13 +409,23 @@ viz.show(
 # computers*, 1981): below it, a faster machine is hardly faster.
 #
 # On a GPU the floor is the launch. NVIDIA's own example (Gray, *Getting started with CUDA graphs*,
-# 2019, on a V100): a kernel that is busy for 2.9 microseconds takes 9.6 if the program waits for
-# each launch, and 3.8 if it runs ahead. In the 9.6 microseconds the arithmetic units of a V100
-# could have done a hundred million operations.
+# 2019, on a V100): a kernel that is busy for some 3 microseconds takes some 10 if the program waits
+# for each launch, and some 4 if it runs ahead. In 10 microseconds the arithmetic units of a V100
+# could have done more than a hundred million operations.
 #
 # ### The journey
 #
-# And the numbers must get there. A GPU hangs on a cable (PCIe), and the cable is thin:
+# And the numbers must get there. A GPU hangs on a cable (PCIe), and the cable is thin. To see how
+# thin, we need the data sheets, and so the parts of a GPU, from the outside to the inside:
+#
+# - **its memory**, of many gigabytes (notebook 07: *global memory*), and a cache of some megabytes
+#   before it, called L2;
+# - some dozens of **multiprocessors**. Each block of threads runs on one of them, and each can hold
+#   several blocks;
+# - in each multiprocessor one small **fast memory**, which serves as shared memory and as a cache
+#   (L1), a stock of **registers**, and 64 or 128 **units**, each of which can start a
+#   multiplication with an addition at every clock. Some GPUs have further units for whole matrix
+#   products, the *tensor cores*; section 9 comes to them.
 
 
 # %%
@@ -424,36 +434,31 @@ class Sheet:
     """What NVIDIA's data sheets and white papers say. Peaks: nobody measured them here."""
 
     multiprocessors: int
-    lanes: int  # multiplications and additions of float32 a multiprocessor starts a clock
-    ghz: float  # boost clock
+    units: int  # of float32, in a multiprocessor
+    ghz: float  # the highest clock
     gflops: float  # float32, without tensor cores
     gbs: float  # of its memory
     link: float  # GB/s of the cable, one way
-    registers: int = 65536  # of a multiprocessor
-    shared: int = 0  # bytes of a multiprocessor
-    threads: int = 2048  # that a multiprocessor holds at most
+    shared: int  # KB of shared memory, of a multiprocessor
+    threads: int  # that a multiprocessor holds at most
+    source: str
+    chip: int = 128  # bytes that its fast memory hands out at a clock
 
 
 SHEETS = {
-    "T4": Sheet(40, 64, 1.59, 8_100, 320, 16, shared=64 * 1024, threads=1024),
-    "RTX 4060": Sheet(24, 128, 2.46, 15_000, 272, 16, shared=100 * 1024, threads=1536),
-    "A100": Sheet(108, 64, 1.41, 19_500, 1_555, 32, shared=164 * 1024),
-    "H200": Sheet(132, 128, 1.98, 67_000, 4_800, 64, shared=228 * 1024),
-}
-sources = {
-    "T4": "data sheet 2019",
-    "RTX 4060": "product page 2023",
-    "A100": "40 GB, PCIe 4.0; white paper 2020",
-    "H200": "SXM, PCIe 5.0; data sheet 2024",
+    "T4": Sheet(40, 64, 1.59, 8_100, 320, 16, 64, 1024, "data sheet 2019", chip=64),
+    "RTX 4060": Sheet(24, 128, 2.46, 15_000, 272, 16, 100, 1536, "product page 2023"),
+    "A100": Sheet(108, 64, 1.41, 19_500, 1_555, 32, 164, 2048, "40 GB, PCIe; white paper 2020"),
+    "H200": Sheet(132, 128, 1.98, 67_000, 4_800, 64, 228, 2048, "SXM; data sheet 2024"),
 }
 
 print("data sheets, not measured")
 print(f"{'':10}{'GFLOP/s':>9}{'GB/s':>7}{'cable':>7}  FLOP in the time of a byte  units x clock")
 for name, sheet in SHEETS.items():
-    units = 2 * sheet.multiprocessors * sheet.lanes * sheet.ghz
+    units = 2 * sheet.multiprocessors * sheet.units * sheet.ghz
     print(f"{name:10}{sheet.gflops:9,.0f}{sheet.gbs:7,.0f}{sheet.link:7.0f}", end="")
     print(f"{sheet.gflops / sheet.gbs:16.0f}, cable {sheet.gflops / sheet.link:5.0f}", end="")
-    print(f"{units:12,.0f}   {sources[name]}")
+    print(f"{units:12,.0f}   {sheet.source}")
 
 # %% [markdown]
 # (The last column shows where such a peak comes from: multiprocessors x units x two operations x
@@ -461,7 +466,9 @@ for name, sheet in SHEETS.items():
 #
 # While one byte crosses the cable, these GPUs could do 500 to 1,000 operations. So data goes there
 # once, the weights stay, and one brings back a loss, not an image. An addition with both arrays
-# sent and the result fetched moves 12 bytes over the cable for one operation: no GPU can win that.
+# sent and the result fetched moves 12 bytes over the cable for one operation. The same 12 bytes
+# pass through the memory of the processor, and adding on the spot would have cost no more than
+# that: no GPU can win it.
 #
 # ## 4. Counting
 #
@@ -528,13 +535,14 @@ for name, (flop, moved) in work.items():
     print(f"{name:32}{flop / 1e6:9.2f}{moved / 1e6:9.2f}{intensity[name]:14.2f}")
 
 # %% [markdown]
-# A factor of a thousand between the first and the last. Compare with the FLOP in the time of a byte
-# in the table of data sheets: the large convolution can keep the units of every GPU busy; ReLU, the
-# norm and Adam cannot keep one in fifteen busy. They move bytes.
+# (A comparison counts as an operation here, and so does a root.) A factor of more than a thousand
+# between the convolution and the sum. Compare with the FLOP in the time of a byte in the table of
+# data sheets: the large convolution can keep the units of every GPU busy; ReLU, the norm and Adam
+# cannot keep one in fifteen busy. They move bytes.
 #
 # That is why one *fuses* them: a norm with the activation behind it reads and writes the features
 # once instead of twice; Adam in one kernel moves 28 bytes a number, and written as a dozen array
-# operations about 120.
+# operations, each of which reads one or two arrays and writes one, more than a hundred.
 #
 # ## 5. The roofline of this processor
 #
@@ -603,13 +611,14 @@ viz.show(
 # The library has three rungs for a GPU, all in CUDA C:
 #
 # - **direct**: a thread for each number of the result, the formula as it stands;
-# - **unfold + cuBLAS**: one kernel writes the patches, NVIDIA's library multiplies;
+# - **unfold + cuBLAS**: one kernel writes the patches, and cuBLAS, NVIDIA's BLAS, multiplies;
 # - **implicit GEMM**: tiles of patches are gathered in shared memory, and never written (notebook
 #   07).
 #
 # The first and the third move `x`, `w` and `y`, once each if all goes well. The second writes the
-# patches and reads them again: for a 3x3 window nine times the image, twice. That is all we need to
-# place them under the roof of *any* machine:
+# patches and reads them again: for a 3x3 window nine times the image, twice. (For our layer these
+# are 116 MB, more than a cache of any of these GPUs holds.) That is all we need to place them under
+# the roof of *any* machine:
 
 
 # %%
@@ -625,41 +634,43 @@ RUNGS = ["direct", "unfold + cuBLAS", "implicit GEMM"]
 LAYER_SHAPES = list(LAYER.shapes.values())
 where = {rung: rung_intensity(rung, LAYER_SHAPES, LAYER.flop) for rung in RUNGS}
 bounds = {}  # GFLOP/s at most
-print("at most, by data sheets, not measured; and so at least, for that layer")
+print("GFLOP/s at most, by data sheets, not measured")
+print(f"{'':16}{'FLOP a byte':>13}" + "".join(f"{name:>10}" for name in SHEETS))
 for rung, found in where.items():
-    print(f"{rung:16} {found:5.1f} FLOP a byte")
-    for name, sheet in SHEETS.items():
-        roof = bounds[rung, name] = min(sheet.gflops, sheet.gbs * found)
-        waits = "arithmetic" if roof == sheet.gflops else "memory"
-        print(f"  {name:10}{roof:8,.0f} GFLOP/s ({waits}),", end="")
-        print(f"{LAYER.flop / roof / 1e3:8.0f} µs")
+    tops = [min(sheet.gflops, sheet.gbs * found) for sheet in SHEETS.values()]
+    print(f"{rung:16}{found:13.1f}" + "".join(f"{top:10,.0f}" for top in tops))
+    bounds |= {(rung, name): top for name, top in zip(SHEETS, tops)}
 
 # %% [markdown]
-# Bounds, not predictions: nothing can be faster, and much can be slower. What a GPU really does has
-# to be measured on one:
+# Bounds, not predictions: nothing that makes all the products can be faster, and much is slower.
+# (Some algorithms make fewer, as our panels do and cuDNN, NVIDIA's library of convolutions, may.)
+# What a GPU really does has to be measured on one:
 
 
 # %%
 def gpu_records(folder):
     """What `python -m benchmarks gpu` has left in the folder: records of real GPUs."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    return [r for r in found if r["subject"] == "gpu" and not r["device"]["stand_in"]]
+    found = [r for r in found if r["subject"] == "gpu" and not r["device"]["stand_in"]]
+    return [r for r in found if first_layer(r)]  # one that was stopped early may have none
+
+
+def first_layer(record):
+    """The result of its first convolution with one of the rungs, or None."""
+    found = (r for r in record["results"] if r.get("kernel") == "conv")
+    return next((r for r in found if any(rung in r["samples"] for rung in RUNGS)), None)
 
 
 def dots_of(record):
-    """{(rung, place): (FLOP a byte, GFLOP/s)} of a record's first layer, and {place: its roof}."""
-    roofs = dict(list(record["ceilings"].items())[1:])  # the first is the CPU's
-    off, on = roofs
-    found = [r for r in record["results"] if r.get("kernel") == "conv"][:1]
-    dots = {}
-    for result in found:
-        shapes = [result[name] for name in "xwy"]
-        for rung, samples in result["samples"].items():
-            place = on if rung.endswith("TF32") else off
-            if rung.startswith((*RUNGS, "PyTorch")):
-                at = rung_intensity(rung, shapes, result["flop"])
-                dots[rung, place] = at, result["flop"] / median(samples) / 1e9
-    return dots, roofs
+    """{(rung, place): (FLOP a byte, GFLOP/s)} of the record's first layer, and {place: its roof}"""
+    _, *places = record["ceilings"]  # the first one is the CPU
+    result, dots = first_layer(record), {}
+    for name, samples in result["samples"].items():
+        if name.startswith((*RUNGS, "PyTorch")):
+            rung, place = name.removesuffix(", TF32"), places[name.endswith("TF32")]
+            at = rung_intensity(rung, [result[array] for array in "xwy"], result["flop"])
+            dots[rung, place] = at, result["flop"] / median(samples) / 1e9
+    return dots, {place: record["ceilings"][place] for place in places}
 
 
 dots, gpu_roofs, source = {}, {}, None
@@ -685,7 +696,7 @@ else:
     print("No GPU is here, and no results of one stand in benchmarks/results: no GPU has run this")
     print("library yet. The picture shows the bounds of the data sheets, and no measurement.")
 
-# %% tags=["gallery"]
+# %% jupyter={"source_hidden": true} tags=["gallery", "hide-input"]
 _, ax = plt.subplots(figsize=(9, 5.6), layout="constrained")
 along = np.geomspace(0.5, 1000, 200)
 for (name, sheet), colour in zip(SHEETS.items(), [BLUE, ORANGE, GREEN, PURPLE]):
@@ -693,22 +704,14 @@ for (name, sheet), colour in zip(SHEETS.items(), [BLUE, ORANGE, GREEN, PURPLE]):
     ax.loglog(along, np.minimum(sheet.gflops, sheet.gbs * along), color=colour, label=label)
     tops = [bounds[rung, name] for rung in RUNGS]
     ax.plot(where.values(), tops, "o", mfc="white", color=colour, ms=8)
-for rung, found in where.items():
-    if rung != "direct":
-        ax.axvline(found, color=GREY, ls=":", lw=1)
-words = {"unfold + cuBLAS": "unfold + cuBLAS", "implicit GEMM": "implicit GEMM, direct"}
-for rung, text in words.items():
-    ax.annotate(text, (where[rung], 160), rotation=90, xytext=(4, 0), textcoords="offset points")
+for rung, words in [("unfold + cuBLAS", ""), ("implicit GEMM", ", direct")]:
+    ax.axvline(where[rung], color=GREY, ls=":", lw=1)
+    ax.text(where[rung] * 1.05, 160, rung + words, rotation=90)
 for (place, roof), style in zip(gpu_roofs.items(), ["-", "--"]):
     top = np.minimum(roof["gflops"], roof["gbs"] * along)
     ax.loglog(along, top, style, color="black", lw=2, label=f"{place}, measured")
-MARKS = {"direct": "v", "unfold + cuBLAS": "s", "implicit GEMM": "D", "PyTorch": "*"}
-MARKS["unfold + cuBLAS, TF32"], MARKS["PyTorch, TF32"] = "P", "X"
-for (rung, place), (found, gflops) in dots.items():
-    tf32_on = place.endswith(("TF32", "TF32 on"))
-    mark = MARKS[rung.removesuffix(", TF32") + ", TF32" * tf32_on]
-    label = f"{rung.removesuffix(', TF32')}, {place}, measured"
-    ax.plot(found, gflops, mark, color=RED, ms=9, ls="none", label=label)
+for ((rung, place), dot), mark in zip(dots.items(), "vsD*PX"):
+    ax.plot(*dot, mark, color=RED, ms=9, ls="none", label=f"{rung}, {place}, measured")
 ax.set(xlabel="operational intensity, FLOP per byte moved", ylabel="GFLOP/s")
 ax.set(xlim=(along[0], along[-1]), ylim=(100, 5e5))
 ax.set_title("A 3x3 convolution of 64 channels under the roofs of GPUs")
@@ -722,11 +725,11 @@ viz.show(
 )
 
 # %% [markdown]
-# **What to see.** Open circles are bounds: where a rung meets the roof of a data sheet. Red, if
-# there is any, is measured. The patches alone put the second rung near the corner of the roof, or
-# under the slope: on an RTX 4060, whose memory is slow for its arithmetic, three quarters of the
-# units must idle while patches travel. The implicit product stands far to the right, under the flat
-# roof of all four.
+# **What to see.** Open circles are bounds: where a rung meets the roof of a data sheet. Red and
+# black, if there are any, are measured. The patches alone put the second rung near the corner of
+# the roof, or under the slope: on an RTX 4060, whose memory is slow for its arithmetic, three
+# quarters of the units must idle while patches travel. The implicit product stands far to the
+# right, under the flat roof of all four.
 #
 # But **direct** stands at the same place, and nobody believes that it reaches the flat roof. What
 # is missing in the picture?
@@ -735,17 +738,19 @@ viz.show(
 #
 # ### A second roof
 #
-# The picture knows one memory. A multiprocessor also has a small and fast one, which serves as
-# cache and as shared memory, and it too is not infinitely fast: it hands out at most 32 numbers, of
-# 4 bytes each, at a clock (32 banks: *CUDA C++ programming guide*), for 64 or 128 products that the
-# units could make. So draw the roofline again, with bytes from *that* memory. The slope ends where
-# a kernel makes 2 to 4 products for each number it fetches.
+# The picture knows one memory. The fast one in each multiprocessor is not infinitely fast either:
+# at a clock it hands out 128 bytes at most, a number of 4 bytes to each of the 32 threads of a
+# warp, whether that is 32 numbers or 32 times the same (*CUDA C++ programming guide*; half of that
+# on a T4: NVIDIA's white paper on the GA102), for 64 or 128 products that the units could make. So
+# draw the roofline again, with bytes from *that* memory. The slope ends where a thread makes 2 to 4
+# products for each number that it fetches.
 #
-# `direct` fetches a weight and a pixel for each product, and so does the tiled product of notebook
-# 07, from shared memory. The way out is to keep numbers in the registers of a thread: with $m
-# \times m$ sums in registers, $2m$ numbers serve $m^2$ products (Volkov and Demmel, *Benchmarking
-# GPUs to tune dense linear algebra*, 2008). Here is such a kernel, for whole tiles, and with a
-# counter at every read:
+# `direct` fetches a weight and a pixel for each product, from the cache at best. The tiled product
+# of notebook 07 reads as many from shared memory: its tiles relieve the memory of the GPU, and the
+# fast one hardly. (A compiler may fetch four neighbours at once, and so save some.) The way out is
+# to keep numbers in the registers of a thread: with $m \times m$ sums in registers, $2m$ numbers
+# serve $m^2$ products (Volkov and Demmel, *Benchmarking GPUs to tune dense linear algebra*, 2008).
+# Here is such a kernel, for whole tiles, and with a counter at every read:
 
 # %%
 BLOCKED = """
@@ -805,67 +810,86 @@ for own, (slow, fast) in by_count.items():
     print(f"{fast:5.2f} from shared memory")
 
 # %% [markdown]
-# Both grow with the number of sums that a thread keeps. Now the kernels that the library has, under
-# both roofs. Its `conv` has tiles of 64 x 128 features, 8 x 8 sums a thread, so 16 numbers from
-# shared memory serve 64 products.
+# Both grow with the number of sums that a thread keeps.
+#
+# ### A third roof
+#
+# And there is a third. In all our GPUs a multiprocessor starts four instructions at a clock, each
+# for the 32 threads of a warp: that makes 128. With 128 units all of them must be products, or a
+# unit idles. But where is the pixel, and is it inside? That takes instructions too. NVIDIA's
+# compiler needs no GPU, so we can look at what it makes (here for an RTX 4060). The innermost loop
+# of the library's `conv`, with 8 x 8 sums a thread, has 752 instructions for 512 products; that of
+# `direct` has 41 for 4, and more where a row of the window is shorter than that. (A test of the
+# library counts them again.)
 
 # %%
-CHIP = 32 * 4  # bytes that the fast memory of a multiprocessor hands out at a clock
-kernels = {  # FLOP a byte: from the GPU's memory at best, from the memory of a multiprocessor
-    "direct": (where["direct"], 2 / 8),
-    "tiles 16 x 16, a sum a thread": (2 * 16 * 16 / (4 * (16 + 16)), 2 / 8),
-    "implicit GEMM, 8 x 8 sums": (2 * 64 * 128 / (4 * (64 + 128)), 2 * 64 / (4 * 16)),
+INSTRUCTIONS = {"direct": 41 / 4, "implicit GEMM": 752 / 512}  # for each product
+NUMBERS = {"direct": 2, "implicit GEMM": 16 / 64}  # from the fast memory, for each product
+ALONE = {"direct": 2 / 8, "implicit GEMM": 2 * 64 * 128 / (4 * (64 + 128))}  # FLOP a byte, no cache
+ROOFS = {
+    "instructions": GREEN,
+    "fast memory": SKY,
+    "memory, no cache": ORANGE,
+    "memory, perfect cache": PURPLE,
 }
 shares = {}
-print("of the peak at most, by counting:")
-for kernel, (slow, fast) in kernels.items():
+for kernel, fetched in NUMBERS.items():
     for name, sheet in SHEETS.items():
-        on_chip = fast * CHIP / (2 * sheet.lanes)
-        off_chip = slow * sheet.gbs / sheet.gflops
-        shares[kernel, name] = min(1, on_chip), min(1, off_chip)
-    told = ", ".join(f"{name} {min(shares[kernel, name]):.0%}" for name in SHEETS)
-    print(f"  {kernel:30} {told}")
+        starts = 128 / sheet.units / INSTRUCTIONS[kernel]
+        on_chip = sheet.chip / (4 * fetched) / sheet.units
+        off_chip = (found * sheet.gbs / sheet.gflops for found in (ALONE[kernel], where[kernel]))
+        shares[f"{kernel}, {name}"] = [min(1, top) for top in (starts, on_chip, *off_chip)]
+print(f"{'of the peak at most':24}" + "".join(f"{roof:>23}" for roof in ROOFS))
+for name, tops in shares.items():
+    print(f"{name:24}" + "".join(f"{top:23.1%}" for top in tops))
 
-_, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
-for i, (kernel, name) in enumerate((k, n) for k in kernels for n in ("RTX 4060", "H200")):
-    on_chip, off_chip = shares[kernel, name]
-    first = i == 0
-    ax.barh(i - 0.2, on_chip * 100, 0.36, color=SKY, label="fast memory" if first else None)
-    ax.barh(i + 0.2, off_chip * 100, 0.36, color=ORANGE, label="GPU's memory" if first else None)
-ax.set_yticks(range(6), [f"{kernel}, {n}" for kernel in kernels for n in ("RTX 4060", "H200")])
-ax.invert_yaxis()
-ax.set(xlabel="of the peak at most, %", title="Two memories, two bounds (counted, not measured)")
-ax.figure.legend(loc="outside lower center", ncols=2)
+
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
+def bars(groups, series, title):
+    """Bars of {group: [share of each of the series]}, in %; series: {label: colour}."""
+    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.5 * len(groups)), layout="constrained")
+    for number, (label, colour) in enumerate(series.items()):
+        at = np.arange(len(groups)) + 0.8 * (number + 0.5) / len(series) - 0.4
+        lengths = [100 * group[number] for group in groups.values()]
+        ax.barh(at, lengths, 0.7 / len(series), color=colour, label=label)
+    ax.set_yticks(range(len(groups)), groups)
+    ax.invert_yaxis()
+    ax.set(xlabel="%", title=title, xlim=(0, 100))
+    figure.legend(loc="outside lower center", ncols=len(series))
+
+
+chosen = {name: tops for name, tops in shares.items() if name.endswith(("RTX 4060", "H200"))}
+bars(chosen, ROOFS, "What each roof allows, of the peak (counted, not measured)")
 viz.show(
-    "Pairs of bars for three kernels on two GPUs: what share of the peak the fast memory and the "
-    "memory of the GPU allow. For direct and for simple tiles the fast memory allows an eighth; "
-    "for the implicit product everything."
+    "Four bars for each of two kernels on two GPUs: what share of the peak the instructions, the "
+    "fast memory and the GPU's memory allow, the latter without a cache and with a perfect one. "
+    "For direct all are short except the last; for the implicit product the instructions allow two "
+    "thirds, the fast memory everything."
 )
 
 # %% [markdown]
-# **What to see.** The bound of a kernel is its shorter bar. `direct` and simple tiles end at an
-# eighth of the peak (a quarter on a T4 and an A100, which have half the units for the same fast
-# memory): their units wait for two reads at each product. That is why the library's kernel holds 64
-# sums in each thread. The orange bars of the tiles are strict: they take it that each tile comes
-# from the GPU's memory, and much of it comes from a cache (L2) that all multiprocessors share.
+# **What to see.** A kernel is bound by its shortest bar, where the truth about the GPU's memory
+# lies somewhere between the last two. `direct` ends at a tenth of the peak because of its
+# instructions, and would end at an eighth because of its fetches; and that takes a cache that finds
+# nearly everything, or the third bar would be the shortest by far. The implicit product needs that
+# luck much less: its tiles fetch a number once for 64 or 128 products. It may reach two thirds of
+# the peak and not more, where a multiprocessor has 128 units; where it has 64 (T4, A100), half of
+# the instructions can be others.
 #
 # ### Registers, and who waits
 #
-# Each of its threads keeps 64 sums, 16 numbers to multiply, and the addresses. So few threads fit
-# on a multiprocessor:
+# Each of its threads keeps 64 sums, 16 numbers to multiply, those of the next tiles, and addresses:
+# 166 registers, says the compiler. A multiprocessor has 65,536. So few threads fit on one, and the
+# share of those that it could hold is called **occupancy**:
 
 # %%
-BLOCK, RESIDENT = 128, 3  # threads of a block, blocks that the source asks room for
+BLOCK = 128  # threads
+RESIDENT = 65536 // (BLOCK * 168)  # blocks; a GPU deals out registers by eights
+block_bytes = 4 * 2 * 8 * (64 + 4 + 128 + 4) + 256  # two pairs of tiles 8 deep, and some places
 for name, sheet in SHEETS.items():
-    registers = sheet.registers // (BLOCK * RESIDENT)
-    tile_bytes = 4 * 2 * 8 * (64 + 4 + 128 + 4)  # two pairs, 8 deep, with 4 spare numbers a line
-    fit = RESIDENT * tile_bytes <= sheet.shared
-    occupancy = BLOCK * RESIDENT / sheet.threads
-    print(
-        f"{name:10}{registers} registers a thread, {RESIDENT} x {tile_bytes / 1024:.1f} KB", end=""
-    )
-    print(f" of {sheet.shared // 1024} ({'fit' if fit else 'too much'})", end="")
-    print(f": {BLOCK * RESIDENT} of {sheet.threads} threads, {occupancy:.0%} occupancy")
+    assert RESIDENT * block_bytes <= 1024 * sheet.shared  # so shared memory is not what limits it
+    print(f"{name:10}{RESIDENT} blocks, so {RESIDENT * BLOCK} of {sheet.threads} threads", end=": ")
+    print(f"{RESIDENT * BLOCK / sheet.threads:.0%} occupancy")
 
 # %% [markdown]
 # Many threads are one way to hide waiting: while one waits for memory, another computes. The other
@@ -910,19 +934,8 @@ for name, of in LAYERS.items():
     useful[name] = asked, busy
     print(f"{name:28}{blocks:9,}{asked:11.1%}{busy:11.1%}{asked * busy:8.1%}")
 
-_, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
-for i, (asked, busy) in enumerate(useful.values()):
-    first = i == 0
-    ax.barh(i, 100, color=GREY, alpha=0.15)
-    label = "of the sums are asked for" if first else None
-    ax.barh(i - 0.2, asked * 100, 0.36, color=GREEN, label=label)
-    ax.barh(
-        i + 0.2, busy * 100, 0.36, color=SKY, label="of 132 multiprocessors busy" if first else None
-    )
-ax.set_yticks(range(len(useful)), useful)
-ax.invert_yaxis()
-ax.set(xlabel="%", title="What tiles of 64 x 128 leave of a GPU (counted, not measured)")
-ax.figure.legend(loc="outside lower center", ncols=2)
+labels = {"of the sums are asked for": GREEN, "of 132 multiprocessors busy": SKY}
+bars(useful, labels, "What tiles of 64 x 128 leave of an H200 (counted, not measured)")
 viz.show(
     "Two bars for each of seven layers: how much of its tiles a layer asks for, and how many "
     "multiprocessors of an H200 have a block. Both are long for ResNet with 64 images; the last "
@@ -934,9 +947,10 @@ viz.show(
 # **What to see.** Where both bars are long, the tile fits. Short green bars: a layer with one
 # filter, or one filter a group, asks for one row of 64. Short blue bars: small layers have a few
 # blocks and leave the rest of a large GPU idle; a smaller GPU has less to leave idle. (*Busy* takes
-# a multiprocessor for busy when it has one block.) A library with a kernel for each case, such as
-# cuDNN, picks another tile here; ours has one, that can be read, and for depthwise layers it is a
-# bad one. Whether that costs as much time as the bars suggest, a measurement must say.
+# a multiprocessor for busy when it has one block. With one alone, little hides its waiting.) A
+# library with a kernel for each case, such as cuDNN, picks another tile here; ours has one, that
+# can be read, and for depthwise layers it is a bad one. Whether that costs as much time as the bars
+# suggest, a measurement must say.
 #
 # ## 8. A whole training step
 #
@@ -987,7 +1001,7 @@ def training_step(features, images, noise=8, device="cpu"):
 
 # %%
 LAUNCHES = {  # forward, back
-    nn.Conv2d: (1, 2),  # back: the gradients of the image and of the weight
+    nn.Conv2d: (1, 2),  # back: the gradients of the images and of the weights
     nn.ConvTranspose2d: (1, 2),
     nn.BatchNorm2d: (3, 2),  # moments, normalize, follow; normalize_sums, normalize_grad
     nn.ReLU: (1, 1),
@@ -1001,15 +1015,17 @@ passes = {
 }
 parameters = sum(len(list(net.parameters())) for net in passes)
 # The discriminator runs three times. Nobody wants gradients of real images, of images whose
-# history was cut off, or of the generator's noise.
-launches = passes[generator] + 3 * passes[discriminator] - 3 + parameters  # Adam: one each
+# history was cut off, or of the generator's noise. Adam: one for each parameter.
+launches = passes[generator] + 3 * passes[discriminator] - 3 + parameters
 print(f"{launches} launches a step, and those of the losses come on top")
 
 # %% [markdown]
-# (The tests of the library count the same number as the launch code runs.) Their number does not
-# depend on how large the images are, nor on how many. Neither does the time that Python needs for
-# the orders. That time can be measured without a GPU: make everything so small that there is hardly
-# any arithmetic.
+# (A test of the library counts as many when the launch code runs.) Their number does not depend on
+# how large the images are or how many, but for one thing: a gradient of weights that has more than
+# 256 positions to sum is summed in parts, and one more launch adds these up. There are twelve such
+# gradients, so it is 100 at most. Nor does the time depend on it that Python needs for the orders.
+# It can be measured without a GPU: make everything so small that there is hardly any arithmetic.
+# (The orders for a GPU take another way, through CuPy, so this is their size and not their time.)
 
 # %%
 with_gpu = ["cuda"] if cupy else []
@@ -1031,8 +1047,8 @@ for n, seconds in zip(batches, steps["cpu"]):
 
 # %% [markdown]
 # Take the fastest GPU there could be: it needs no time at all. Python still writes its orders, so a
-# step takes as long as they do. The last column is what such a miracle gains: nearly nothing for
-# one image, and much for a batch.
+# step takes as long as they do. The last column is what such a miracle gains: very little for one
+# image, and much for a large batch.
 #
 # This is Amdahl's law (1967): if a share $p$ of the time becomes $s$ times as fast, then the whole
 # becomes $1 / (1 - p + p/s)$ times as fast, and never more than $1 / (1 - p)$. How large is the
@@ -1068,7 +1084,7 @@ p = share_of_convolutions(batches[-1])
 print(f"{batches[-1]} images: convolutions take {p:.0%} of a step on this processor", end=", ")
 print(f"so faster convolutions alone make it at most {1 / (1 - p):.1f} times as fast")
 
-# %% tags=["gallery"]
+# %% jupyter={"source_hidden": true} tags=["gallery", "hide-input"]
 _, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
 for (device, times), colour in zip(steps.items(), [BLUE, PURPLE]):
     name = "this processor, 1 thread" if device == "cpu" else "the GPU here"
@@ -1093,7 +1109,7 @@ viz.show(
 
 # %% [markdown]
 # **What to see.** Left: the distance between the curve and the dashed line is all that a GPU can
-# take away; a small batch has nearly nothing to give. Right: the rest of the step soon decides.
+# take away; a small batch has little to give. Right: the rest of the step soon decides.
 # Make the convolutions a hundred times as fast, and the norms, the activations and Adam are what
 # you wait for. So a GPU must run these too, in few launches, and the batch must be large.
 #
@@ -1102,17 +1118,18 @@ viz.show(
 #
 # ## 9. TF32
 #
-# From the A100 on, GPUs have a switch that makes float32 products many times as fast: up to eight
-# times on an A100, says its white paper. The price stands in the format. A float32 has 23 bits
-# after the leading one, a TF32 has 10. The inputs of each product are rounded to that; the sums
-# stay in float32.
+# From the A100 on, the tensor cores of GPUs take products of float32 too, if one lets them: up to
+# eight times as many a second on an A100, says its white paper. (A T4 cannot do it; on gaming cards
+# such as the RTX 4060 the data sheets promise hardly more than in float32.) The price stands in the
+# format. A float32 has 23 bits after the leading one, a TF32 has 10; both have 8 bits of exponent,
+# so the same range. The inputs of each product are rounded to that; the sums stay in float32.
+
 
 # %%
-# These are bits of whole numbers, so NumPy can do it too.
-
-
 def tf32(x):
-    """float32 rounded to 10 bits after the leading one, to the nearest, ties to even."""
+    """float32 rounded to 10 bits after the leading one, to the nearest, ties to even. (A GPU may
+    round ties the other way, or cut the bits off.)
+    """
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     odd = (bits >> 13) & 1
     return ((bits + 0xFFF + odd) & ~np.uint32(0x1FFF)).view(np.float32)
@@ -1229,7 +1246,8 @@ for rung in ("unfold + cuBLAS", "implicit GEMM"):
 # | why is the small case so slow? | it is not the case, it is the launch |
 # | what can this layer reach? | the lower roof, at its operational intensity |
 # | which roof? | each memory has its own: the GPU's, and that of a multiprocessor |
-# | why is `direct` slow? | two reads for each product; 64 sums a thread need a quarter of one |
+# | why is `direct` slow? | two reads and ten instructions for each product |
+# | what do 64 sums a thread buy? | a quarter of a read, an instruction and a half |
 # | will the training be as fast as the kernel? | 1 / (1 - p + p / s), and orders take time |
 # | TF32? | three digits, where somebody has decided so |
 #
@@ -1332,12 +1350,11 @@ check_1(measure)
 def check_2(rng, answer):
     """A machine whose memory is the lower roof, and one whose arithmetic is."""
     lowest, highest = [1, 4, 4, 9, 9, 2, 2, 1, 1], [9, 65, 65, 40, 40, 6, 6, 4, 4]
-    n, c, f, height, width, a, b, stride, padding = rng.integers(lowest, highest).tolist()
-    of = ConvGeometry.of_conv((height, width), (a, b), stride, padding)
-    x, w = (n, c, height, width), (f, c, a, b)
-    moved = bench.Layer(n, c, f, of)
-    flop, moved, peak = moved.flop, moved.moved(), rng.uniform(1e12, 5e13)
     for ratio in rng.permutation([0.4, 2.5]):
+        n, c, f, height, width, a, b, stride, padding = rng.integers(lowest, highest).tolist()
+        of = ConvGeometry.of_conv((height, width), (a, b), stride, padding)
+        x, w, counted = (n, c, height, width), (f, c, a, b), bench.Layer(n, c, f, of)
+        flop, moved, peak = counted.flop, counted.moved(), rng.uniform(1e12, 5e13)
         bandwidth = ratio * peak * moved / flop
         got = answer(x, w, stride, padding, peak, bandwidth)
         assert np.shape(got) == (3,), "expected three numbers."
@@ -1393,14 +1410,16 @@ check_2(place)
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 @exercise
 def check_3(rng, answer):
-    """A cable that is quick enough, and one that is not."""
+    """A cable that is quick enough, one that is not, and one that nearly is."""
     cpu, launches = rng.uniform(1e10, 5e11), int(rng.integers(5, 200))
     gpu, latency = cpu * rng.uniform(10, 100), rng.uniform(2e-6, 1e-5)
     sent, fetched = (int(number) for number in rng.integers(10_000, 1_000_000, 2))
     seconds = latency * rng.uniform(0.2, 2)  # of an image on the processor
     flop = int(seconds * cpu)
-    for quick in rng.permutation([True, False]):
-        share = rng.uniform(0.3, 0.8) if quick else rng.uniform(1.0, 3)  # of that for the cable
+    almost = 1 - 0.5 * cpu / gpu  # the cable is quicker than the processor; with the GPU it is not
+    for share in rng.permutation(
+        [rng.uniform(0.3, 0.8), almost, rng.uniform(1, 3)]
+    ):  # for the cable
         link = (sent + fetched) / (share * seconds)
         got = answer(flop, sent, fetched, cpu, gpu, link, launches, latency)
         gain = flop / cpu - flop / gpu - (sent + fetched) / link
@@ -1467,14 +1486,14 @@ check_3(break_even)
 # %%
 for samples in clocks.values():
     ordered, done, noted = map(min, zip(*samples))
-    assert 3 * ordered < done and 3 * ordered < noted  # some hundred times, on a machine at peace
+    assert 2 * ordered < done and 2 * ordered < noted  # some hundred times, on a machine at peace
 assert all(noted <= done for _, done, noted in clocks[thread.name])
 assert len(stamps) == 4 and stamps[-1][1] <= all_done
 assert middles["smallest"] < middles["mean"] and min(map(len, races.values())) >= 6
 assert floors["NumPy"] < floors["tinydeconv"] and 4 * floors["NumPy"] < added["NumPy"][-1]
 
 for sheet in SHEETS.values():
-    units = 2 * sheet.multiprocessors * sheet.lanes * sheet.ghz
+    units = 2 * sheet.multiprocessors * sheet.units * sheet.ghz
     assert abs(units / sheet.gflops - 1) < 0.02
 assert set(counted.values()) == {odd.flop // 2}
 assert (flop_by_hand, bytes_by_hand) == (LAYER.flop, LAYER.moved())
@@ -1494,10 +1513,10 @@ assert all(found > 0 and gflops > 0 for found, gflops in dots.values())
 
 for own in owns:
     assert np.allclose(by_count[own], by_formula[own]), own
-assert shares["direct", "H200"][0] == 1 / 8 and shares["implicit GEMM, 8 x 8 sums", "H200"] == (
-    1,
-    1,
-)
+assert shares["direct, H200"][1] == 1 / 8 == shares["direct, A100"][1] / 2
+assert min(shares["direct, H200"][:2]) == shares["direct, H200"][0] > 0.09
+assert 0.65 < min(shares["implicit GEMM, H200"]) < 0.7 < min(shares["implicit GEMM, A100"]) == 1
+assert RESIDENT == 3
 assert tiles(LAYERS["ResNet 3x3, 64 images"])[0] == 1568
 assert useful["MobileNet 3x3, depthwise"][0] == 1 / 64
 assert useful["DCGAN, last layer"][0] == 1 / 256

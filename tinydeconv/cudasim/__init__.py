@@ -58,15 +58,10 @@ kept in ~/.cache/tinydeconv/cudasim, or in the folder cudasim of the one that TI
 names; it can be deleted at any time. A launch needs about eight times the memory of its arrays.
 '''
 
-from .build import compiler
+from .build import compiler  # noqa: I001
 from .errors import (
-    ArgumentError,
-    BarrierError,
-    CompileException,
-    CudaError,
-    OutOfBoundsError,
-    RaceError,
-)
+    ArgumentError, BarrierError, CompileException, CudaError, OutOfBoundsError, RaceError,
+)  # fmt: skip
 from .launch import RawKernel, RawModule
 
 __all__ = [

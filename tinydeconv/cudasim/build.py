@@ -19,7 +19,7 @@ COMMON = "-std=c++17 -g1 -gdwarf-4 -w -fPIC -fvisibility=hidden -fno-exceptions"
 # No optimisation that merges accesses or takes a slip for what cannot be, none that fuses a product
 # and a sum, and no headers.
 FLAGS = f"{COMMON} -ffp-contract=off -nostdinc -fno-finite-loops -fno-delete-null-pointer-checks"
-FLAGS += " -O1 -D__CUDACC__ -D__CUDACC_RTC__ -D__CUDA_ARCH__=800"
+FLAGS += " -O1 -fstack-clash-protection -D__CUDACC__ -D__CUDACC_RTC__ -D__CUDA_ARCH__=800"
 # Some systems define _FORTIFY_SOURCE, which takes a jump to another fiber's stack for an attack.
 RUNTIME = f"{COMMON} -O2 -U_FORTIFY_SOURCE"
 # For the source, the runtime and the linker: a library whose accesses runtime.cpp sees, and a
@@ -27,9 +27,13 @@ RUNTIME = f"{COMMON} -O2 -U_FORTIFY_SOURCE"
 LIBRARY = "-fsanitize=thread,bounds", "", "-shared -Wl,-Bsymbolic,-z,now,-z,defs -lm"
 PROGRAM = "-fsanitize=address,bounds -DMEMCHECK", "-DMEMCHECK", "-fsanitize=address -rdynamic -ldl"
 
-BOUNDS = r"(?:__launch_bounds__\s*\([^()]*\)\s*)?"
-KERNEL = rf'(extern\s*"C"\s*)?__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(([^()]*)\)\s*[{{;]'
-DYNAMIC = r"extern\s+__shared__\s+(?:__align__\s*\(\w+\)\s*)?([^;\[]*?)(\w+)\s*\[\s*\]\s*;"
+WITHIN = r"[^()]*(?:\((?:[^()]|\([^()]*\))*\)[^()]*)*"  # parentheses
+BOUNDS, ALIGN = (rf"(?:__{word}__\s*\({WITHIN}\)\s*)?" for word in ("launch_bounds", "align"))
+KERNEL = rf'(extern\s*"C"\s*)?__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(({WITHIN})\)\s*[{{;]'
+DYNAMIC = r"(?:extern\s+([\w\s]*?)__shared__|__shared__\s+extern)\s+"
+DYNAMIC += rf"{ALIGN}([^;\[]*?)(\w+)\s*\[\s*\]((?:\s*\[[^]]*\])*)\s*;"
+INITIAL = r"(__shared__(?:\[[^]]*\]|[^];={}[])*)=[^;]*;"
+REFUSED = r'\1; static_assert(false, "__shared__ has no initial values: let a thread write them");'
 
 
 @cache
@@ -130,15 +134,16 @@ def _expand(source, compile):
     found = re.findall(KERNEL, ran.stdout)
     c_names = re.search(r'extern\s*"C"\s*{', ran.stdout)
     kernels, named = {}, {name for c_name, name, _ in found if c_name or c_names}
-    for _, name, parameters in found:
+    for _, name, takes in found:
         if name in named:
-            kernels[name] = [" ".join(p.split()) for p in parameters.split(",") if p.strip()]
-    text = re.sub(DYNAMIC, r"\1 *const \2 = (\1 *)cudasim_dynamic;", ran.stdout)
+            kernels[name] = [" ".join(p.split()) for p in takes.split(",") if p.strip("\n void")]
+    text = re.sub(DYNAMIC, r"\1 \2 (*const \3)\4 = (\1 \2 (*)\4)cudasim_dynamic;", ran.stdout)
+    text = re.sub(INITIAL, REFUSED, text)
     text += '\n# 1 "cudasim"\n' + "".join(f"CUDASIM_KERNEL({name})\n" for name in kernels)
     return text, {
         "kernels": kernels,
         "hidden": [name for _, name, _ in found if name not in kernels],
-        "dynamic": [name for _, name in re.findall(DYNAMIC, ran.stdout)],
+        "dynamic": [name for *_, name, _ in re.findall(DYNAMIC, ran.stdout)],
     }
 
 

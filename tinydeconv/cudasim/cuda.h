@@ -20,6 +20,8 @@ typedef __PTRDIFF_TYPE__ ptrdiff_t;
 #define __noinline__ __attribute__((noinline))
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __grid_constant__
+#define NULL nullptr
 #define __align__(n) __attribute__((aligned(n)))
 #define CUDASIM_UNSEEN __attribute__((no_sanitize("thread")))  // accesses that are not checked
 #define CUDASIM_HIDDEN __attribute__((visibility("hidden")))
@@ -41,7 +43,7 @@ constexpr int warpSize = 32;
 // ---- runtime.cpp -------------------------------------------------------------------------------
 extern "C" {
 CUDASIM_HIDDEN void cudasim_barrier(const char* file, int line);
-CUDASIM_HIDDEN void cudasim_atomic(void* address, int size, bool is_float, void* pc);
+CUDASIM_HIDDEN void cudasim_atomic(void* address, int size, int kind, void* pc);
 CUDASIM_HIDDEN int cudasim_printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
 CUDASIM_HIDDEN void cudasim_assert(const char* condition);
 // What extern __shared__ T name[] points to.
@@ -54,6 +56,7 @@ CUDASIM_HIDDEN extern __thread char cudasim_dynamic[49152];
 static inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     cudasim_barrier(file, line);
 }
+static inline void __trap() { cudasim_assert("__trap()"); }
 #define printf cudasim_printf
 #define assert(condition) ((condition) ? (void)0 : cudasim_assert(#condition))
 
@@ -82,12 +85,16 @@ NO_FENCE(__threadfence_system)
 NO_COUNT(__syncthreads_count)
 NO_COUNT(__syncthreads_and)
 NO_COUNT(__syncthreads_or)
+NOT_SIMULATED(clock, "not simulated: no clock says here how long a GPU takes")
+NOT_SIMULATED(clock64, "not simulated: no clock says here how long a GPU takes")
+NOT_SIMULATED(malloc, "not simulated: no memory is allocated in a kernel; use a local array")
 
 // ---- atomics -----------------------------------------------------------------------------------
 // One thread runs at a time, so a plain operation is atomic; the runtime is told about it.
 #define ATOMIC(name, T, result)                                                        \
     CUDASIM_UNSEEN __noinline__ static T name(T* address, T value) {                   \
-        cudasim_atomic(address, sizeof(T), (T)0.5f != 0, __builtin_return_address(0)); \
+        int kind = (T)0.5f != 0 ? 2 : 1; /* floating or not; 3 is atomicCAS */         \
+        cudasim_atomic(address, sizeof(T), kind, __builtin_return_address(0));         \
         T old = *address;                                                              \
         *address = result;                                                             \
         return old;                                                                    \
@@ -113,7 +120,7 @@ ATOMIC(atomicInc, unsigned, old >= value ? 0 : old + 1)
 ATOMIC(atomicDec, unsigned, old == 0 || old > value ? value : old - 1)
 #define ATOMIC_CAS(T)                                                                \
     CUDASIM_UNSEEN __noinline__ static T atomicCAS(T* address, T compare, T value) { \
-        cudasim_atomic(address, sizeof(T), false, __builtin_return_address(0));      \
+        cudasim_atomic(address, sizeof(T), 3, __builtin_return_address(0));          \
         T old = *address;                                                            \
         if (old == compare) *address = value;                                        \
         return old;                                                                  \
@@ -151,6 +158,52 @@ static inline double pow(double x, int n) { return __builtin_pow(x, n); }
 static inline float ldexp(float x, int n) { return __builtin_ldexpf(x, n); }
 static inline double ldexp(double x, int n) { return __builtin_ldexp(x, n); }
 static inline float ldexpf(float x, int n) { return __builtin_ldexpf(x, n); }
+static inline double sinpi(double x) {
+    return __builtin_sin(3.14159265358979323846 * __builtin_fmod(x, 2));
+}
+static inline double cospi(double x) {
+    return __builtin_cos(3.14159265358979323846 * __builtin_fmod(x, 2));
+}
+static inline float sinpif(float x) { return (float)sinpi(x); }
+static inline float cospif(float x) { return (float)cospi(x); }
+static inline double normcdf(double x) { return 0.5 * __builtin_erfc(-x / 1.41421356237309504880); }
+static inline float normcdff(float x) { return (float)normcdf(x); }
+static inline double rcbrt(double x) { return 1 / __builtin_cbrt(x); }
+static inline float rcbrtf(float x) { return (float)rcbrt(x); }
+static inline double rhypot(double x, double y) { return 1 / __builtin_hypot(x, y); }
+static inline float rhypotf(float x, float y) { return (float)rhypot(x, y); }
+static inline double norm3d(double x, double y, double z) {
+    return __builtin_hypot(__builtin_hypot(x, y), z);
+}
+static inline float norm3df(float x, float y, float z) { return (float)norm3d(x, y, z); }
+static inline double nan(const char*) { return __builtin_nan(""); }
+static inline float nanf(const char*) { return __builtin_nanf(""); }
+static inline float modff(float x, float* whole) { return *whole = truncf(x), x - *whole; }
+static inline double modf(double x, double* whole) { return *whole = trunc(x), x - *whole; }
+static inline float frexpf(float x, int* exponent) {
+    int e;
+    float y = __builtin_frexpf(x, &e);
+    return *exponent = e, y;
+}
+static inline double frexp(double x, int* exponent) {
+    int e;
+    double y = __builtin_frexp(x, &e);
+    return *exponent = e, y;
+}
+static inline float scalbnf(float x, int n) { return __builtin_scalbnf(x, n); }
+static inline double scalbn(double x, int n) { return __builtin_scalbn(x, n); }
+static inline int ilogbf(float x) { return __builtin_ilogbf(x); }
+static inline int ilogb(double x) { return __builtin_ilogb(x); }
+static inline long lroundf(float x) { return __builtin_lroundf(x); }
+static inline long lround(double x) { return __builtin_lround(x); }
+static inline long lrintf(float x) { return __builtin_lrintf(x); }
+static inline long lrint(double x) { return __builtin_lrint(x); }
+static inline long long llroundf(float x) { return __builtin_llroundf(x); }
+static inline long long llround(double x) { return __builtin_llround(x); }
+static inline long long llrintf(float x) { return __builtin_llrintf(x); }
+static inline long long llrint(double x) { return __builtin_llrint(x); }
+static inline long labs(long x) { return x < 0 ? -x : x; }
+static inline long long llabs(long long x) { return x < 0 ? -x : x; }
 static inline float exp10f(float x) { return __builtin_powf(10.0f, x); }
 static inline float exp10(float x) { return __builtin_powf(10.0f, x); }
 static inline double exp10(double x) { return __builtin_pow(10.0, x); }
@@ -209,6 +262,58 @@ static inline int __popc(unsigned x) { return __builtin_popcount(x); }
 static inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 static inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
 static inline int __ffs(int x) { return __builtin_ffs(x); }
+static inline int __clzll(long long x) { return x ? __builtin_clzll(x) : 64; }
+static inline int __ffsll(long long x) { return __builtin_ffsll(x); }
+static inline unsigned __brev(unsigned x) {
+    unsigned y = 0;
+    for (int i = 0; i < 32; i++) y |= (x >> i & 1) << (31 - i);
+    return y;
+}
+static inline unsigned long long __brevll(unsigned long long x) {
+    return (unsigned long long)__brev((unsigned)x) << 32 | __brev((unsigned)(x >> 32));
+}
+static inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+    unsigned long long bytes = (unsigned long long)y << 32 | x;
+    unsigned result = 0;
+    for (int i = 0; i < 4; i++)
+        result |= (unsigned)(bytes >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return result;
+}
+static inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
+    return (unsigned)((((unsigned long long)high << 32 | low) << (shift & 31)) >> 32);
+}
+static inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
+    return (unsigned)(((unsigned long long)high << 32 | low) >> (shift & 31));
+}
+static inline int __mulhi(int x, int y) { return (int)((long long)x * y >> 32); }
+static inline unsigned __umulhi(unsigned x, unsigned y) {
+    return (unsigned)((unsigned long long)x * y >> 32);
+}
+static inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
+    return (unsigned long long)((unsigned __int128)x * y >> 64);
+}
+static inline unsigned __umul24(unsigned x, unsigned y) { return x * y; }
+static inline int __hadd(int x, int y) { return (int)(((long long)x + y) >> 1); }
+static inline unsigned __sad(int x, int y, unsigned z) {
+    return z + (x < y ? (unsigned)y - (unsigned)x : (unsigned)x - (unsigned)y);
+}
+static inline float __frsqrt_rn(float x) { return (float)(1 / __builtin_sqrt((double)x)); }
+static inline float fdividef(float x, float y) { return x / y; }
+static inline double __dsub_rn(double x, double y) { return x - y; }
+static inline double __ddiv_rn(double x, double y) { return x / y; }
+static inline double __drcp_rn(double x) { return 1 / x; }
+static inline double __dsqrt_rn(double x) { return __builtin_sqrt(x); }
+static inline float __uint2float_rn(unsigned x) { return (float)x; }
+static inline float __ll2float_rn(long long x) { return (float)x; }
+static inline float __double2float_rn(double x) { return (float)x; }
+static inline double __int2double_rn(int x) { return x; }
+static inline unsigned __float2uint_rn(float x) { return (unsigned)rintf(x); }
+static inline unsigned __float2uint_rz(float x) { return (unsigned)x; }
+static inline int __double2int_rn(double x) { return (int)rint(x); }
+static inline int __double2int_rz(double x) { return (int)x; }
+static inline int __double2int_rd(double x) { return (int)floor(x); }
+static inline int __double2int_ru(double x) { return (int)ceil(x); }
+static inline long long __double2ll_rn(double x) { return (long long)rint(x); }
 #define BITS(name, To, From)                \
     static inline To name(From x) {         \
         To y;                               \
@@ -235,21 +340,38 @@ static inline T __ldg(const T* address) {
 }
 
 #define VECTORS(T, name)                                                      \
+    struct name##1 {                                                          \
+        T x;                                                                  \
+    };                                                                        \
     struct name##2 {                                                          \
         T x, y;                                                               \
     } __align__(2 * sizeof(T));                                               \
-    struct name##3 {                                                          \
-        T x, y, z;                                                            \
-    };                                                                        \
     struct name##4 {                                                          \
         T x, y, z, w;                                                         \
     } __align__(sizeof(T) > 4 ? 16 : 4 * sizeof(T));                          \
+    static inline name##1 make_##name##1(T x) { return {x}; }                 \
     static inline name##2 make_##name##2(T x, T y) { return {x, y}; }         \
-    static inline name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; } \
     static inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
-VECTORS(float, float)
-VECTORS(double, double)
-VECTORS(int, int)
+#define THREE(T, name)    \
+    struct name##3 {      \
+        T x, y, z;        \
+    };
+#define MAKE_THREE(T, name) \
+    static inline name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; }
+#define ALL_VECTORS(T, name) VECTORS(T, name) THREE(T, name) MAKE_THREE(T, name)
+ALL_VECTORS(float, float)
+ALL_VECTORS(double, double)
+ALL_VECTORS(signed char, char)
+ALL_VECTORS(unsigned char, uchar)
+ALL_VECTORS(short, short)
+ALL_VECTORS(unsigned short, ushort)
+ALL_VECTORS(int, int)
+ALL_VECTORS(long, long)
+ALL_VECTORS(unsigned long, ulong)
+ALL_VECTORS(long long, longlong)
+ALL_VECTORS(unsigned long long, ulonglong)
+VECTORS(unsigned, uint)
+MAKE_THREE(unsigned, uint)
 
 // A source may have names of its own that are spelt like these.
 #undef NOT_SIMULATED
@@ -266,6 +388,9 @@ VECTORS(int, int)
 #undef FAST
 #undef BITS
 #undef VECTORS
+#undef THREE
+#undef MAKE_THREE
+#undef ALL_VECTORS
 
 // ---- what a kernel takes, for the check of the arguments, and how it is called -----------------
 namespace cudasim {
@@ -301,6 +426,10 @@ template <class T>
 struct Describe<const T*> {
     static constexpr Parameter value = {'p', sizeof(T*), kind<T>, size<T>, 1};
 };
+template <class T, size_t n>  // T name[][n]: a pointer to rows
+struct Describe<T (*)[n]> : Describe<T*> {};
+template <class T, size_t n>
+struct Describe<const T (*)[n]> : Describe<const T*> {};
 template <class T>
 struct Describe<volatile T*> : Describe<T*> {};
 template <class T>

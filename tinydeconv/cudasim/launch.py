@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from ctypes import c_char, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import addressof, c_char, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from math import prod
 from pathlib import Path
 
@@ -20,7 +20,8 @@ LARGEST = {"grid": (2**31 - 1, 65535, 65535), "block": (1024, 1024, 64)}
 MAX_THREADS = 1024  # of a block
 SHARED_BYTES = 48 * 1024  # of a block
 ACCESSES = 2 * 10**9  # of one order of a launch; more count as endless
-SECONDS = 300  # that a memory check may take
+SECONDS = 300  # that a launch may take
+STACKS = c_uint64()  # of the threads, for all modules: where runtime.cpp has put them
 ORDERS = 3
 
 
@@ -42,7 +43,7 @@ Fault = _struct(
 )
 Launch = _struct(
     *[(c_uint64, "kernel"), (SIZES, "grid block"), (c_uint64, "shared limit seed orders")],
-    *[(c_int64, "n_arrays n_arguments n_variables")],
+    *[(c_uint64, "seconds stacks"), (c_int64, "n_arrays n_arguments n_variables")],
     *[(c_uint64, "arrays arguments variables"), (Fault, "fault")],
     *[(c_int64, "float_atomics globals_differ"), (c_uint64, "shared_used"), (BY_THREAD, "waits")],
     *[(c_uint64, "printed n_printed")],
@@ -90,11 +91,11 @@ class Kernel:
 
     def __init__(self, module, name):
         self.module, self.name = module, name
-        self.declarations = module.facts["kernels"][name]
-        self.names = [d.replace("*", " ").split()[-1] for d in self.declarations]
+        self.declarations = takes = module.facts["kernels"][name]
+        self.names = [d.split("[")[0].replace("*", " ").split()[-1].strip("()") for d in takes]
         describe = module.library[f"cudasim_parameters_{name}"]
         describe.restype = ctypes.POINTER(Parameter)
-        self.parameters = [p for p, _ in zip(describe(), self.declarations)]
+        self.parameters = [p for p, _ in zip(describe(), takes)]
         self.function = ctypes.cast(module.library[f"cudasim_call_{name}"], c_void_p).value
 
     def __call__(self, grid, block, args, *, shared_mem=0):
@@ -122,9 +123,9 @@ class Kernel:
     def _sizes(self, what, given):
         most = LARGEST[what]
         if isinstance(given, tuple | list) and 1 <= len(given) <= 3:
-            sizes = (*map(int, given), 1, 1)[:3]
-            if all(1 <= n <= m for n, m in zip(sizes, most)):
-                return sizes
+            sizes = (*given, 1, 1)[:3]
+            if all(isinstance(n, int | np.integer) and 1 <= n <= m for n, m in zip(sizes, most)):
+                return tuple(map(int, sizes))
         expected = f"a tuple of up to three sizes, each at least 1 and at most {most}"
         raise ArgumentError(f"{self.name}: {what} is {expected}, got {given}")
 
@@ -152,10 +153,9 @@ class Kernel:
         shared = self.module.facts["shared"]
         variables = (Variable * len(shared))(*[(at, size) for at, size, _ in shared])
         orders = ORDERS if prod(grid) * prod(block) > 1 and not self.module.memcheck else 1
-        settings = shared_mem, ACCESSES, self.module.seed, orders
+        how = shared_mem, ACCESSES, self.module.seed, orders, SECONDS, addressof(STACKS)
         parts = arrays, arguments, variables
-        sizes_and_places = *map(len, parts), *map(ctypes.addressof, parts)
-        launch = Launch(self.function, grid, block, *settings, *sizes_and_places)
+        launch = Launch(self.function, grid, block, *how, *map(len, parts), *map(addressof, parts))
         if self.module.memcheck:
             printed = self._run_apart(launch, arrays, arguments, values, results)
         elif self.module.library.cudasim_launch(ctypes.byref(launch)):
@@ -236,9 +236,8 @@ def _complaint(parameter, value):
         if expected := _misfit(value.dtype, chr(parameter.pointee_kind), parameter.pointee_size):
             return f"expected an array of {expected}, got one of {value.dtype}"
         if not value.flags.c_contiguous:
-            return (
-                f"an array of shape {value.shape} not in C order; give np.ascontiguousarray of it"
-            )
+            shape = f"an array of shape {value.shape}"
+            return f"{shape} not in C order; give np.ascontiguousarray of it"
         if not (value.flags.writeable or parameter.pointee_const):
             return "the array is read-only; declare the pointer const or give a copy"
     elif given.size != 1:

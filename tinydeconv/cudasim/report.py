@@ -31,18 +31,20 @@ def explain(kernel, launch, arrays, inside):
     if f.kind == BOUNDS:
         place = module.source.line(f.file.decode(), f.line)
         return OutOfBoundsError(f"{who} uses index {f.index} in a {text}\n    {place}")
-    if f.kind == ASSERT:
-        return CudaError(f"{who}: the assertion {text} failed{line}")
     if f.kind == READONLY:
         name = _element(kernel, f, inside)
         return ArgumentError(f"{who} writes {name}, which its parameter declares const{line}")
-    if f.kind == ENDLESS:
-        count = f"{launch.limit:,} accesses to memory and barriers"
-        return CudaError(f"{who} still runs after {count}: does a loop never end?{line}")
-    what = "crashes" + "; memcheck=True may say why" * (not module.memcheck)
-    what = {SIGFPE: "divides an integer by zero"}.get(f.signal, what)
-    what = "needs more than 256 KiB for its local variables" if f.index else what
-    return CudaError(f"{who} {what}{line}")
+    spent = f"{launch.limit:,} accesses to memory and barriers", f"{launch.seconds} seconds"
+    crash = "crashes" + "; memcheck=True may say why" * (not module.memcheck)
+    crash = {SIGFPE: "divides an integer by zero"}.get(f.signal, crash)
+    crash = "gives printf what its format does not say" if text else crash
+    what = {
+        ASSERT: f"{who}: the assertion {text} failed",
+        ENDLESS: f"{who} still runs after {spent[f.signal == 1]}: does a loop never end?",
+        CRASHED: f"{who} {'needs more than 256 KiB for its local variables' if f.index else crash}",
+    }
+    misaligned = f"{who} {verb} {f.size} bytes at an address that is no multiple of {f.size}"
+    return CudaError(what.get(f.kind, misaligned) + line)
 
 
 def _xyz(three):
@@ -75,7 +77,7 @@ def _element(kernel, f, inside):
         if 0 <= f.offset - begin < size:
             at, count = (f.offset - begin) // f.size, size // f.size
             return f"{name} ({what} memory), element {at} of {count}"
-    return f"{' or '.join(facts['dynamic']) or 'a variable'} ({what} memory)"
+    return f"{' or '.join(facts['dynamic'])} ({what} memory), element {f.index // f.size}"
 
 
 def _position(index, array):

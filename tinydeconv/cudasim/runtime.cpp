@@ -20,8 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 #define HIDDEN __attribute__((visibility("hidden")))
 #define SHOWN extern "C" __attribute__((visibility("default")))
@@ -40,6 +46,7 @@ struct uint3 {
     uint32_t x, y, z;
 };
 constexpr uint64_t DYNAMIC = 48 << 10, STACK = 256 << 10, PAGE = 4096, UNIT = 1 << 20;
+constexpr uint64_t PRINTED = 16 << 20;  // bytes that printf writes at most, in a launch
 constexpr int MAX_THREADS = 1024, ORDERS = 3;
 extern "C" {
 HIDDEN uint3 threadIdx, blockIdx, blockDim, gridDim;
@@ -67,7 +74,7 @@ struct Variable {  // in shared memory
     uint64_t offset, size;
 };
 enum Kind : int64_t {
-    NOTHING, OUTSIDE, READONLY, RACE, BARRIER, ENDLESS, STOPPED, CRASHED, BOUNDS, ASSERT
+    NOTHING, OUTSIDE, READONLY, RACE, BARRIER, ENDLESS, STOPPED, CRASHED, BOUNDS, ASSERT, MISALIGNED
 };
 enum Place : int64_t { NOWHERE, ARRAYS, SHARED, GLOBALS };
 struct Fault {
@@ -75,13 +82,17 @@ struct Fault {
     uint32_t block[3], thread[3], other_block[3], other_thread[3];
     int64_t write, other_write, atomic, other_atomic;
     uint64_t pc, other_pc;        // return addresses, from the start of the module
-    int64_t line, index, signal;  // BOUNDS: the source line, the index
+    // BOUNDS: the source line, the index; RACE in dynamic shared memory: the byte; ENDLESS: whether
+    // its time is over; CRASHED: index says that the stack ran over, text that it was in printf
+    int64_t line, index, signal;
     char file[256], text[256];    // its file, or the barrier's; the array's type, or the condition
 };
 struct Launch {
     void (*kernel)(void**);
     uint32_t grid[3], block[3];
     uint64_t shared, limit, seed, orders;  // bytes of dynamic shared memory; accesses of an order
+    uint64_t seconds;  // of CPU time that the launch may take; 0 is any
+    char** stacks;     // of the fibers, for all modules; made by the first launch
     int64_t n_arrays, n_arguments, n_variables;
     Array* arrays;
     Argument* arguments;
@@ -106,15 +117,15 @@ struct Fiber {
 };
 // Who touched four bytes of memory (or one byte, in smaller accesses): the last plain write, and
 // the first read or atomic of a step, each as 64 bits: step (29 bits), thread (10), atomic (1),
-// return address in the module (24). A step is what lies between two barriers. One such note is
+// atomicCAS (1), return address in the module (23). A step is what lies between two barriers. One such note is
 // enough, for a thread runs through a step at one go: when it writes, the note is by another
 // thread, or nobody else has read. What it hides in one order (a thread that reads and then updates
 // atomically, and another that reads) the reverse order shows.
 struct Cell {
     uint64_t writer, other;
 };
-constexpr int STEP = 35, THREAD = 25, ATOMIC = 24;
-constexpr uint64_t PC = (1 << 24) - 1;
+constexpr int STEP = 35, THREAD = 25, ATOMIC = 24, CAS = 23;
+constexpr uint64_t PC = (1 << 23) - 1;
 
 struct Region {  // memory in which threads can meet
     uintptr_t begin, size;
@@ -137,8 +148,10 @@ struct State {
     char *text, *before, *after;  // what printf wrote; the module's variables, two copies
     uint64_t n_text, text_room;
     int64_t spoke;  // the thread that printed last
+    void* printing;  // within printf: its return address
     pthread_t runner;
-    volatile sig_atomic_t running, stop;  // within a kernel's own code; Ctrl-C was pressed
+    // Within a kernel's own code; Ctrl-C was pressed; the time is over.
+    volatile sig_atomic_t running, stop, late;
 };
 static State* s;
 
@@ -177,8 +190,11 @@ static Fault& fault(Kind kind, void* pc, Place place = NOWHERE, int64_t offset =
 }
 [[noreturn]] static void leave() {  // gives the fiber up
     s->running = 0;
-    s->fibers[s->thread].started = false;
     GO_ON(s->scheduler);
+}
+[[noreturn]] static void out_of_time(void* pc) {
+    fault(s->stop ? STOPPED : ENDLESS, pc).signal = s->late;
+    leave();
 }
 
 // ---- accesses ----------------------------------------------------------------------------------
@@ -198,12 +214,15 @@ static inline bool meets(uint64_t noted, bool shared) {
     leave();
 }
 
-static inline void access(void* address, unsigned size, bool write, bool atomic, void* pc) {
+enum Atomic { PLAIN, INTEGER, FLOAT, COMPARE };  // what cuda.h says of an atomic; COMPARE: atomicCAS
+
+static inline void access(void* address, unsigned size, bool write, Atomic kind, void* pc) {
+    const bool atomic = kind != PLAIN, compares = kind == COMPARE;
     if (!s || !s->running) return;
     State& t = *s;
     uintptr_t a = (uintptr_t)address, base;
     if (a - t.stack < STACK) return;  // its own variables
-    if (++t.accesses > t.limit) fault(t.stop ? STOPPED : ENDLESS, pc), leave();
+    if (++t.accesses > t.limit) out_of_time(pc);
     Region* region;
     Place place;
     int64_t array = -1;
@@ -228,14 +247,17 @@ static inline void access(void* address, unsigned size, bool write, bool atomic,
         fault(OUTSIDE, pc, NOWHERE, a, size, write), leave();
     }
     uint64_t me = t.step << STEP | (uint64_t)t.thread << THREAD | (uint64_t)atomic << ATOMIC |
-                  (((uintptr_t)pc - t.image) & PC);
+                  (uint64_t)compares << CAS | (((uintptr_t)pc - t.image) & PC);
     bool shared = place == SHARED, small = (size | a) % 4;
     auto check = [&](const Cell& cell) {
         bool wrote = meets(cell.writer, shared);
         bool clash = write || (cell.other >> ATOMIC & 1) != atomic;
+        // A plain read beside an atomicCAS is how each loop of CUDA's guide around one begins: an
+        // old value only costs another round.
+        if (!write && (compares || cell.other >> CAS & 1)) clash = false;
         if (!wrote && !(clash && meets(cell.other, shared))) return;
         Fault& f = fault(RACE, pc, place, a - base, size, write);
-        f.array = array, f.atomic = atomic;
+        f.array = array, f.atomic = atomic, f.index = a - (uintptr_t)cudasim_dynamic;
         race(f, wrote ? cell.writer : cell.other, wrote);
     };
     uintptr_t offset = a - region->begin;
@@ -253,23 +275,33 @@ static inline void access(void* address, unsigned size, bool write, bool atomic,
     }
 }
 
+// A CPU reads a double at any address, a GPU stops.
+__attribute__((noinline, cold)) static void misaligned(void* p, int size, bool write, void* pc) {
+    if (!s || !s->running) return;
+    fault(MISALIGNED, pc, NOWHERE, (int64_t)p, size, write);
+    leave();
+}
+
 extern "C" {
 #ifndef MEMCHECK
-#define HOOK(name, size, write) \
-    HIDDEN void __tsan_##name##size(void* p) { access(p, size, write, false, PC_HERE); }
-#define HOOKS(size)                                                     \
-    HOOK(read, size, false) HOOK(write, size, true)                     \
-    HOOK(unaligned_read, size, false) HOOK(unaligned_write, size, true) \
-    HOOK(volatile_read, size, false) HOOK(volatile_write, size, true)
-HOOKS(1) HOOKS(2) HOOKS(4) HOOKS(8) HOOKS(16)
-HIDDEN void __tsan_read_range(void* p, size_t n) { access(p, n, false, false, PC_HERE); }
-HIDDEN void __tsan_write_range(void* p, size_t n) { access(p, n, true, false, PC_HERE); }
+#define HOOK(name, size, align, write)                                 \
+    HIDDEN void __tsan_##name##size(void* p) {                         \
+        access(p, size, write, PLAIN, PC_HERE);                        \
+        if ((uintptr_t)p % align) misaligned(p, size, write, PC_HERE); \
+    }
+#define HOOKS(size, align)                                                    \
+    HOOK(read, size, align, false) HOOK(write, size, align, true)             \
+    HOOK(unaligned_read, size, 1, false) HOOK(unaligned_write, size, 1, true) \
+    HOOK(volatile_read, size, align, false) HOOK(volatile_write, size, align, true)
+HOOKS(1, 1) HOOKS(2, 2) HOOKS(4, 4) HOOKS(8, 8) HOOKS(16, 8)  // a struct of two doubles starts at 8
+HIDDEN void __tsan_read_range(void* p, size_t n) { access(p, n, false, PLAIN, PC_HERE); }
+HIDDEN void __tsan_write_range(void* p, size_t n) { access(p, n, true, PLAIN, PC_HERE); }
 HIDDEN void* __tsan_memcpy(void* to, void* from, size_t n) {  // clang, for structs
-    access(from, n, false, false, PC_HERE), access(to, n, true, false, PC_HERE);
+    access(from, n, false, PLAIN, PC_HERE), access(to, n, true, PLAIN, PC_HERE);
     return memmove(to, from, n);
 }
 HIDDEN void* __tsan_memset(void* to, int value, size_t n) {
-    access(to, n, true, false, PC_HERE);
+    access(to, n, true, PLAIN, PC_HERE);
     return memset(to, value, n);
 }
 HIDDEN void __tsan_func_entry(void*) {}
@@ -277,11 +309,12 @@ HIDDEN void __tsan_func_exit() {}
 HIDDEN void __tsan_init() {}
 #endif
 
-HIDDEN void cudasim_atomic(void* address, int size, bool is_float, void* pc) {
+HIDDEN void cudasim_atomic(void* address, int size, Atomic kind, void* pc) {
 #ifndef MEMCHECK
-    access(address, size, false, true, pc);
+    access(address, size, false, kind, pc);
+    if ((uintptr_t)address % size) misaligned(address, size, true, pc);
 #endif
-    if (is_float) s->launch->float_atomics = 1;
+    if (kind == FLOAT) s->launch->float_atomics = 1;
 }
 
 HIDDEN void cudasim_assert(const char* condition) {
@@ -315,7 +348,7 @@ HIDDEN void __ubsan_handle_out_of_bounds_abort(const BoundsSite* site, uintptr_t
 
 // ---- barriers and printf -----------------------------------------------------------------------
 HIDDEN void cudasim_barrier(const char* file, int line) {
-    if (++s->accesses > s->limit) fault(s->stop ? STOPPED : ENDLESS, PC_HERE), leave();
+    if (++s->accesses > s->limit) out_of_time(PC_HERE);
     Fiber& me = s->fibers[s->thread];
     me.waits = true, me.file = file, me.line = line;
     s->running = 0;
@@ -324,9 +357,10 @@ HIDDEN void cudasim_barrier(const char* file, int line) {
 
 HIDDEN int cudasim_printf(const char* format, ...) {
     State& t = *s;
-    if (++t.accesses > t.limit) fault(t.stop ? STOPPED : ENDLESS, PC_HERE), leave();
-    if (t.order) return 0;  // it stands there from the first
-    t.running = 0;
+    if (++t.accesses > t.limit) out_of_time(PC_HERE);
+    // It stands there from the first order; and a GPU's buffer is full at some time, too.
+    if (t.order || t.n_text > PRINTED) return 0;
+    t.running = 0, t.printing = PC_HERE;
     int64_t who = t.turn[t.ran] * MAX_THREADS + t.thread;
     bool line_start = !t.n_text || t.text[t.n_text - 1] == '\n';
     char tag[128] = "";
@@ -344,7 +378,7 @@ HIDDEN int cudasim_printf(const char* format, ...) {
     vsnprintf(t.text + t.n_text + n_tag, n + 1, format, again);
     t.n_text += n_tag + n;
     va_end(values), va_end(again);
-    t.running = 1;
+    t.printing = nullptr, t.running = 1;
     return n;
 }
 }  // extern "C"
@@ -427,6 +461,7 @@ static void run_order(int order) {
     if (order == 2) shuffle(t.turn, t.n_blocks);
     for (; t.ran < t.n_blocks; t.ran++) {
         run_block();
+        if (!t.limit && !l.fault.kind) fault(t.stop ? STOPPED : ENDLESS, nullptr).signal = t.late;
         if (l.fault.kind) return;
     }
     threadIdx = blockIdx = uint3{};
@@ -439,21 +474,26 @@ static void run_order(int order) {
 }
 
 // ---- signals: a kernel that crashes or is stopped is left; Python lives on ---------------------
-const int SIGNALS[] = {SIGINT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+const int SIGNALS[] = {SIGINT, SIGVTALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL}, N_SIGNALS = 6;
 static void on_signal(int signal, siginfo_t* info, void* context) {
     State& t = *s;
     bool here = pthread_equal(pthread_self(), t.runner);
-    if (signal == SIGINT && !(here && t.running)) {
-        t.stop = 1, t.limit = 0;  // the next access leaves
-    } else if (here && t.running) {
+    bool ends = signal == SIGINT || signal == SIGVTALRM;
+    if (signal == SIGVTALRM) t.late = 1;
+    if (signal == SIGINT) t.stop = 1;
+    if (ends && !(here && t.running)) {
+        t.limit = 0;  // the next access leaves
+    } else if (here && (t.running || t.printing)) {
         void* pc = nullptr;
 #if defined(__x86_64__) && defined(__linux__)
         pc = (void*)(((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] + 1);
 #elif defined(__aarch64__) && defined(__linux__)
         pc = (void*)(((ucontext_t*)context)->uc_mcontext.pc + 1);
 #endif
-        Fault& f = fault(signal == SIGINT ? STOPPED : CRASHED, pc);
-        f.signal = signal;
+        if (ends) out_of_time(pc);
+        Fault& f = fault(CRASHED, t.printing ? t.printing : pc);
+        if (t.printing) strcpy(f.text, "printf");
+        f.signal = signal, t.printing = nullptr;
         f.index = (uintptr_t)info->si_addr - (t.stack - PAGE) < PAGE;  // the stack ran over
         leave();
     } else {  // not a kernel's fault
@@ -507,6 +547,15 @@ static void drop_shadow(Region& r) {
     munmap(r.bytes, (r.size + 16) * sizeof(Cell));
 }
 
+// One stack a fiber, below each a page that nobody may touch. Linux allows a process some 65530
+// pieces of memory, and these are 2048: so the modules share them.
+static char* make_stacks() {
+    char* stacks = map(MAX_THREADS * (PAGE + STACK));
+    for (int i = 0; stacks && i < MAX_THREADS; i++)
+        mprotect(stacks + i * (PAGE + STACK), PAGE, PROT_NONE);
+    return stacks;
+}
+
 // Each array starts a UNIT and is followed by as much empty space as it has itself, so that an
 // index which is off by less than the array's size falls into no other array.
 static bool lay_out_arrays() {
@@ -536,7 +585,7 @@ SHOWN int cudasim_launch(Launch* l) {
     if (!s) s = (State*)calloc(1, sizeof(State));
     State& t = *s;
     t.launch = l, t.limit = l->limit, t.random = l->seed, t.runner = pthread_self();
-    t.n_text = t.step = t.stop = 0;
+    t.n_text = t.step = t.stop = t.late = 0;
     t.n = l->block[0] * l->block[1] * l->block[2];
     t.n_blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
 #ifdef MEMCHECK
@@ -549,12 +598,10 @@ SHOWN int cudasim_launch(Launch* l) {
 #ifdef MEMCHECK
     t.globals.size = t.shared.size = 0;  // AddressSanitizer has its own marks between variables
 #endif
-    for (Fiber* f = t.fibers; f != t.fibers + t.n; f++) {
-        if (f->stack) continue;
-        char* p = map(PAGE + STACK);
-        if (!p) return -1;
-        mprotect(p, PAGE, PROT_NONE);
-        f->stack = p + PAGE;
+    if (!*l->stacks && !(*l->stacks = make_stacks())) return -1;
+    for (int i = 0; i < t.n; i++) {  // another module's fibers may have run on the stacks since
+        t.fibers[i].stack = *l->stacks + i * (PAGE + STACK) + PAGE;
+        t.fibers[i].started = false;
     }
     t.turn = (uint64_t*)map(t.n_blocks * 2 * sizeof *t.turn);
     if (!t.turn || !lay_out_arrays()) return -1;
@@ -570,22 +617,28 @@ SHOWN int cudasim_launch(Launch* l) {
     t.before = (char*)malloc(2 * t.globals.size), t.after = t.before + t.globals.size;
     memcpy(t.before, (void*)t.globals.begin, t.globals.size);
 
-    struct sigaction action = {}, earlier[5];
+    struct sigaction action = {}, earlier[N_SIGNALS];
     stack_t own = {}, earlier_stack;
     own.ss_sp = map(own.ss_size = 16 * PAGE);
     sigaltstack(&own, &earlier_stack);
     action.sa_sigaction = on_signal, action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    for (int i = 0; i < 5; i++) sigaction(SIGNALS[i], &action, &earlier[i]);
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(SIGNALS[i], &action, &earlier[i]);
+    sigevent event = {};
+    event.sigev_notify = SIGEV_THREAD_ID, event.sigev_signo = SIGVTALRM;
+    event.sigev_notify_thread_id = syscall(SYS_gettid);
+    itimerspec time = {{}, {(time_t)l->seconds, 0}};
+    timer_t timer;
+    bool timed = !timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer);
+    if (timed) timer_settime(timer, 0, &time, nullptr);
 
     for (uint64_t order = 0; order < l->orders && !l->fault.kind; order++) {
         run_order(order);
         if (!order) l->shared_used = shared_used(*l);
         if (t.stop && !l->fault.kind) fault(STOPPED, nullptr);
     }
-    for (Fiber* f = t.fibers; l->fault.kind && f != t.fibers + t.n; f++)
-        f->started = false;  // else the next launch would go on in the middle of this one
 
-    for (int i = 0; i < 5; i++) sigaction(SIGNALS[i], &earlier[i], nullptr);
+    if (timed) timer_delete(timer);
+    for (int i = 0; i < N_SIGNALS; i++) sigaction(SIGNALS[i], &earlier[i], nullptr);
     sigaltstack(&earlier_stack, nullptr);
     munmap(own.ss_sp, own.ss_size);
     memcpy((void*)t.globals.begin, l->fault.kind ? t.before : t.after, t.globals.size);
@@ -644,7 +697,9 @@ int main(int, char** arguments) {
     Launch* l = (Launch*)get(sizeof(Launch));
     l->arrays = (Array*)get(l->n_arrays * sizeof(Array));
     l->arguments = (Argument*)get(l->n_arguments * sizeof(Argument));
-    l->n_variables = 0;
+    l->n_variables = l->seconds = 0;  // launch.py looks at the clock
+    static char* stacks;
+    l->stacks = &stacks;
     for (Array* a = l->arrays; a != l->arrays + l->n_arrays; a++) {
         a->host = (char*)get(a->size);
         a->results[0] = (char*)malloc(a->size);

@@ -4,6 +4,8 @@ broadcast as NumPy does.
 
 import operator
 
+import numpy as np
+
 from ..backend import array_module
 from ..engine import Op
 from ..kernels.pieces import each, spread
@@ -76,7 +78,7 @@ class Pow(Op):
     broadcasts = True
 
     def forward(self, a, b):
-        if b.ndim:
+        if b.ndim or not isinstance(b, (np.ndarray, np.generic)):  # to read it, Python would wait
             return each(operator.pow, a, b)
         n = b.item()  # NumPy squares and takes roots fast when the exponent is a plain number
         # and a * a * a is 50 times as fast as its power

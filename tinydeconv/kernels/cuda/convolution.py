@@ -112,8 +112,11 @@ def conv_transpose_unfolded(y, w, geometry):
 
 def conv_weight_unfolded(x, y, geometry):
     """As conv_weight."""
-    w = _features(y, geometry) @ _patches(unfold(x, geometry), geometry).swapaxes(-1, -2)
-    return w.sum(axis=0).reshape(y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel)
+    # The other way round than in the readable form: in a stack of matrices, CuPy copies the one
+    # that is transposed, and patches are the larger ones.
+    w = _patches(unfold(x, geometry), geometry) @ _features(y, geometry).swapaxes(-1, -2)
+    w = array_module(w).ascontiguousarray(w.sum(axis=0).swapaxes(-1, -2))
+    return w.reshape(y.shape[1], x.shape[1] // geometry.groups, *geometry.kernel)
 
 
 # ---------------------------------------------------------------- launches

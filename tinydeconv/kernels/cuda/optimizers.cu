@@ -10,13 +10,15 @@ extern "C" __global__ void adam(
     real keep1, real take1, real keep2, real take2, real scale, real least, real shrink,
     real decay, int maximize, int amsgrad, long long n) {
     FOR_EACH(i, n) {
+        const real here = p[i];
         real slope = maximize ? -g[i] : g[i];
-        if (decay != 0) slope += decay * p[i];
-        m[i] = keep1 * m[i] + take1 * slope;
-        v[i] = keep2 * v[i] + take2 * (slope * slope);
-        if (amsgrad) largest[i] = fmax(largest[i], v[i]);
-        const real square = amsgrad ? largest[i] : v[i];
-        moved[i] = shrink * p[i] - lr * (m[i] / (sqrt(square) * scale + least));
+        if (decay != 0) slope += decay * here;  // infinity times no decay would be NaN
+        const real mean = keep1 * m[i] + take1 * slope;
+        const real square = keep2 * v[i] + take2 * (slope * slope);
+        const real most = amsgrad ? fmax(largest[i], square) : square;
+        m[i] = mean, v[i] = square;
+        if (amsgrad) largest[i] = most;
+        moved[i] = shrink * here - lr * (mean / (sqrt(most) * scale + least));
     }
 }
 
@@ -25,12 +27,13 @@ extern "C" __global__ void sgd(
     const real* p, const real* g, real* moved, real* buffer, real lr, real momentum, real take,
     real decay, int maximize, int nesterov, long long n) {
     FOR_EACH(i, n) {
+        const real here = p[i];
         real slope = maximize ? -g[i] : g[i];
-        if (decay != 0) slope += decay * p[i];
+        if (decay != 0) slope += decay * here;
         if (momentum != 0) {
             buffer[i] = momentum * buffer[i] + take * slope;
             slope = nesterov ? slope + momentum * buffer[i] : buffer[i];
         }
-        moved[i] = p[i] - lr * slope;
+        moved[i] = here - lr * slope;
     }
 }
