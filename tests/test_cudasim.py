@@ -645,7 +645,8 @@ def test_functions_on_bits_and_vectors():
     )
     (y, _) = run(code, zeros(8, np.uint32), np.array([0x12345678], np.uint32), block=(1,))
     assert [hex(n) for n in y] == [
-        "0x1e6a2c48", "0xa0125678", "0x1234", hex(1 << 8 | 0x12), hex(35), hex(9), hex(266), "0x1e6a2c48",
+        "0x1e6a2c48", "0xa0125678", "0x1234", hex(1 << 8 | 0x12), hex(35), hex(9), hex(266),
+        "0x1e6a2c48",
     ]  # fmt: skip
 
 

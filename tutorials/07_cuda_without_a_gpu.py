@@ -40,7 +40,6 @@
 # %% tags=["parameters"]
 import importlib.util
 import os
-import re
 import subprocess
 import sys
 
@@ -51,6 +50,8 @@ if importlib.util.find_spec("tinydeconv") is None:  # a hosted notebook
     subprocess.run(install, check=True)
 
 # %%
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
