@@ -21,6 +21,7 @@ tinydeconv\.data\.photographs\.photograph  # functools.cache hides its arguments
 tinydeconv\.nn\.\w+\.__signature__  # of a layer made of a function: what inspect is to show
 tinydeconv\.kernels\.pieces\.\w+  # functools.lru_cache hides its arguments
 tinydeconv\.(cudasim\.build|kernels\.cuda\.(launch|sparse))\.\w+  # and so does functools.cache
+tinydeconv\.cudasim\.launch\.STACKS  # an integer of ctypes, whose name depends on the machine
 tinydeconv\.engine\.Spec\.version  # which a Tensor has too, as a list
 tinydeconv(\.tensor)?\.Tensor\.[a-z]\w*_  # only raises a better sentence
 tinydeconv\.nn\.(RNN|GRU|LSTM)\.__getattr__  # stands for weights whose names depend on num_layers
