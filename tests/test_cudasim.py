@@ -857,8 +857,9 @@ def test_kernels_that_are_not_there():
          "thread (3, 0, 0) of block (0, 0, 0): the assertion threadIdx.x < 3 failed"),
         ("__device__ int f(int n) { volatile int a[999]; a[n] = 1; return n ? f(n - 1) + *a : 0; }"
          "\n" + K + "(int* x) { *x = f(998); }", "needs more than 256 KiB for its local variables"),
-        (K + "(int* x) { int a[99999]; for (int i = 0; i < 99999; i++) a[i] = i; *x = a[*x]; }",
-         "needs more than 256 KiB for its local variables"),
+        ("__device__ __noinline__ int f(int n) { volatile int a[70000]; a[n] = 1; return a[n]; }\n"
+         + K + "(int* x) { if (threadIdx.x == 9) *x = f(*x); }",  # not the stack of thread 8
+         "(9, 0, 0) of block (0, 0, 0) needs more than 256 KiB for its local variables"),
         (K + "(int* x) { if (threadIdx.x == 3) __trap(); }", "(3, 0, 0) of block (0, 0, 0): the"),
     ],
 )  # fmt: skip

@@ -26,14 +26,16 @@ is found, each time a kernel runs:
   nor an atomic orders them; also when the result happens to be right. Blocks are in no order at
   all. Each launch runs three times from the same memory: threads and blocks forward, in reverse,
   and shuffled by `seed`. A result that differs (atomics that hand out places, say) is a RaceError
-  as well. Only what differs by rounding, after floating atomics, is let pass.
+  as well. Only what differs by rounding, after floating atomics, is let pass; and a plain read
+  beside an atomicCAS, with which loops around one begin.
 - **Accesses outside** (OutOfBoundsError) of the arrays, of shared memory, of local arrays whose
   size the compiler knows; each index of a T[n][m]. The kernel stops before the access.
 - **Barriers** (BarrierError) that not all threads of a block reach.
 - **Arguments** (ArgumentError) that do not fit the C signature: their number, dtype, C order, a
   Python int for an `int` (CuPy passes 64 bits), a read-only array; sizes that no GPU launches.
 - **Compile errors** (CompileException) with file, line and the compiler's words.
-- Loops that never end (also: Ctrl-C), division of integers by zero, failed `assert`s (CudaError).
+- Loops that never end (also: Ctrl-C), division of integers by zero, misaligned accesses, printf
+  of what its format does not say, failed `assert`s (CudaError).
 
 All are CudaErrors; after one the arrays are as they were before the launch. A kernel that uses
 shared memory which nobody wrote computes with NaN. `printf` lines start with block and thread:
@@ -48,6 +50,7 @@ templates, atomics, float2 to double4, the usual mathematics. A GPU differs in
 
 - the last bits: it fuses a * b + c into one operation (here -ffp-contract=off), its functions
   (expf, ...) round differently, and CuPy flushes denormal floats to zero;
+- a float that fits no int, and a shift by all of an int's bits or more: there it has its own rules;
 - speed: nothing here says what is fast on a GPU;
 - what is not simulated: warps (shuffles, __syncwarp), fences, cooperative groups, textures, half
   precision, C++ outside of NVRTC's. Most give a compile error that says so.
