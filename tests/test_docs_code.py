@@ -42,7 +42,7 @@ def test_each_piece_of_the_checkpoint_is_needed(tmp_path, monkeypatch, old, new)
 
 
 def test_the_lines_for_a_gpu_run():
-    whole, corner = 'photograph("camera")', 'photograph("camera")[:32, :32]'  # simulated, it is slow
+    whole, corner = 'photograph("camera")', 'photograph("camera")[:32, :32]'  # for speed
     code = code_of("gpu.md")
     assert code.count(whole) == 1
     with strict_cupy.install():
