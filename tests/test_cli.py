@@ -187,7 +187,7 @@ def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recipe, "DEMO", TINY)
-    monkeypatch.setattr(recipe, "_measurements", interrupted)
+    monkeypatch.setattr(recipe, "held_out", interrupted)
     assert exit_code("train", "denoise", "--out", tmp_path) == 130
     assert "go on with" in capsys.readouterr().err.splitlines()[-1]
 

@@ -281,6 +281,7 @@ def test_the_shares_of_the_time(gpu_here, monkeypatch):
     assert measured["left_out"] == []
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_the_run_goes_on(gpu_here, tmp_path):
     big = ("ResNet", "big", (1, 4, 16, 16), (2, 4, 5, 5), {"padding": 2})  # 100 kB of patches
     wanted = [case for case in gpu.cases([big, SHAPES[2]], ()) if case["kernel"] == "conv"]
@@ -453,6 +454,7 @@ def parity(gpu_here, folder, part=None, cases=None):
     return code, *kept(folder, "gpu-parity")
 
 
+@pytest.mark.slow
 def test_parity(gpu_here, tmp_path):
     code, found, page = parity(gpu_here, tmp_path)
     assert [row for row in found["results"] if not row["passed"]] == [] and code == 0
@@ -506,6 +508,7 @@ def test_a_wrong_gradient_and_one_that_is_missing_are_reported(gpu_here, monkeyp
     assert changed(lambda last: last.float()) == np.inf
 
 
+@pytest.mark.slow
 def test_bits_that_change_are_reported(gpu_here, tmp_path, monkeypatch):
     fold, calls = gpu_parity.F.fold, []
 
@@ -520,6 +523,7 @@ def test_bits_that_change_are_reported(gpu_here, tmp_path, monkeypatch):
     assert failed == [("fold", "3 runs did not give the same bits")] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.load_state_dict", "optimizer.load_state_dict", "random"])
 def test_a_training_that_goes_on_elsewhere_is_reported(gpu_here, tmp_path, monkeypatch, name):
     if name == "random":
@@ -550,6 +554,7 @@ def test_weights_that_change_on_the_way_are_reported(gpu_here, tmp_path, monkeyp
     assert code == 1 and not passed["one seed"] and not passed["through a file"]
 
 
+@pytest.mark.slow
 def test_a_check_that_breaks_is_reported(gpu_here, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_parity.F, "fold", None)
     code, found, page = parity(gpu_here, tmp_path, "same bits")
@@ -615,6 +620,7 @@ def test_names_of_files_and_versions():
     assert [device.version(n) for n in (12080, 13000)] == ["12.8", "13.0"]
 
 
+@pytest.mark.slow
 def test_the_pages_say_what_the_records_of_gpus_say(gpu_here, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_results, "find_spec", find_spec)
     results, page = tmp_path / "results", tmp_path / "docs" / "page.md"

@@ -714,7 +714,7 @@ SUMMARY = [
     ("_between", "*(x.node for x in inputs)", "", OWN),
     ("summary", "fresh(_between(_tensors(inputs), outputs))", "_between(_tensors(inputs), outputs)", OWN),
     ("summary", "fresh(module.parameters())", "module.parameters()", "a_shared_layer_has_a_row_for_each_call_and_counts_once"),
-    ("summary", ".requires_grad_()  #", "  #", "other_dtypes_and_devices"),
+    ("summary", ".requires_grad_()  #", "  #", "other_dtypes"),
     ("summary", ", enable_grad()", "", "frozen_layers_count_also_under_no_grad"),
     ("summary", "model.eval()", "model", "it_runs_in_eval_mode"),
     ("_left_as_it_was", "vars(module).clear()", "continue", UNCHANGED),

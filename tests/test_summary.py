@@ -208,7 +208,7 @@ def test_frozen_layers_count_also_under_no_grad():
     assert not any(p.requires_grad for p in model.parameters())
 
 
-def test_other_dtypes_and_devices(cupy):
+def test_other_dtypes():
     assert nn.summary(nn.Linear(3, 2).double(), (1, 3), dtype=td.float64).multiply_adds == 6
 
     class Looked(nn.Module):
@@ -221,4 +221,7 @@ def test_other_dtypes_and_devices(cupy):
     for model in (Looked(), Looked().requires_grad_(False)):
         found = nn.summary(model, (4,), dtype=td.int64)
         assert numbers(found) == [("", 15, 4 * 3 * 5)]
+
+
+def test_on_a_gpu(cupy):
     assert nn.summary(nn.Conv2d(1, 2, 3).cuda(), (1, 1, 3, 3)).multiply_adds == 18
