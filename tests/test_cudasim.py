@@ -1088,3 +1088,25 @@ def test_it_imports_nothing_of_ours_and_brings_its_sources():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert node.level < 2 and not (node.module or "").startswith("tinydeconv")
+
+
+def test_the_last_array_of_a_struct_ends_there():
+    code = """
+    struct Tile {
+        int n;
+        float line[8];
+        __device__ void fill(const float* x, int last) {
+            for (int i = 0; i <= last; ++i) line[i] = x[i % 4];
+        }
+    };
+    extern "C" __global__ void f(const float* x, float* y, int last) {
+        Tile tile{};
+        tile.fill(x, last);
+        y[threadIdx.x] = tile.line[threadIdx.x];
+    }
+    """
+    kernel = cudasim.RawKernel(code, "f")
+    x, y = np.ones((2, 4), np.float32)
+    kernel((1,), (4,), (x, y, np.int32(7)))
+    with pytest.raises(cudasim.OutOfBoundsError, match=r"index 8 in a float \[8\]"):
+        kernel((1,), (4,), (x, y, np.int32(8)))

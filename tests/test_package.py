@@ -77,7 +77,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     (info,) = {name.split("/")[0] for name in names if not name.startswith("tinydeconv/")}
     assert info.endswith(".dist-info")
     files = ["py.typed", "tensor.pyi", "models/denoiser.safetensors", "models/denoiser.csv"]
-    files += ["kernels/cuda/common.cuh", "kernels/cuda/unfold.cu", "cudasim/simulator.h"]
+    files += ["kernels/cuda/common.cuh", "kernels/cuda/windows.cu", "cudasim/cuda.h"]
+    files += ["cudasim/runtime.cpp"]
     assert {f"tinydeconv/{file}" for file in files} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
 
