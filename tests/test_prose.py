@@ -44,7 +44,7 @@ def test_the_chinese_readme_gives_the_same_figures_and_commands():
         ("Python 3.11 or newer", "Python 3.11 或更高版本"),
         ("sets up `.venv` by itself, which takes about a minute", "虚拟环境，大约需要一分钟"),
         ("about four minutes on two cores", "双核机器大约需要四分钟"),
-        ("runs the tests, two minutes", "运行测试，大约两分钟"),
+        ("runs the tests, four minutes", "运行测试，大约四分钟"),
         ("the picture above to `runs/denoise`", "上面那样的图会写到 `runs/denoise`"),
         ("writes `photo-denoised.png`", "写到 `photo-denoised.png`"),
         ("no GPU has run them yet", "还没有在真正的 GPU 上运行过"),
