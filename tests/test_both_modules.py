@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinydeconv as td
-from tinydeconv.backend import to_device, to_numpy
+from benchmarks.gpu_parity import derivatives
+from tinydeconv.backend import to_numpy
 from tinydeconv.gradcheck import (
     GradcheckError,
     adjointcheck,
@@ -18,33 +19,13 @@ from tinydeconv.opcases import CASES
 from tinydeconv.ops.promotion import To
 
 
-def random(like, seed):
-    array = np.array(np.random.default_rng(seed).standard_normal(like.shape).astype(like.dtype))
-    return td.Tensor(to_device(array, like.device), requires_grad=True)
-
-
-def results(case, where, dtype):
-    """The output, its gradients, in one pass and recorded, and the gradients of these; None where
-    there is none.
-    """
-    inputs = case.inputs(dtype, where)
-    y = case(*inputs)
-    g = random(y, 1)
-    plain = td.grad(y, inputs, g, retain_graph=True)
-    first = td.grad(y, inputs, g, create_graph=True)
-    roots = [x for x in first if x.requires_grad]
-    seeds = [random(x, 2 + i) for i, x in enumerate(roots)]
-    second = td.grad(roots, [*inputs, g], seeds, allow_unused=True) if roots else ()
-    return [y, *plain, *first, *second]
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
     "case", [c for c in CASES if c.function is not To], ids=lambda case: case.name
 )
 def test_cupy_gives_what_numpy_gives(cupy, case, dtype):
-    expected = results(case, "cpu", dtype)
-    found = results(case, "cuda", dtype)
+    expected = derivatives(case, "cpu", dtype)
+    found = derivatives(case, "cuda", dtype)
     for a, b in zip(expected, found, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
