@@ -17,7 +17,7 @@ from tinydeconv.backend import to_device, to_numpy
 from tinydeconv.nn import functional as F
 from tinydeconv.opcases import CASES
 from tinydeconv.ops.promotion import To
-from tinydeconv.train import Training
+from tinydeconv.train import Training, supervised
 
 from .device import distance
 
@@ -208,7 +208,10 @@ def training(path, seed, steps=6):
     def loss(model, noisy, noise):
         return F.mse_loss(model(noisy), noise)
 
-    return Training(model, optimizer, schedule, Noise(), loss, steps, path, {})
+    return Training(
+        {"net": model}, {"net": optimizer}, {"net": schedule}, Noise(),
+        supervised(model, optimizer, loss), steps, path, {},
+    )  # fmt: skip
 
 
 def resumed():
@@ -229,7 +232,7 @@ def resumed():
         rest.load()
         done = rest.step
         rest.run()
-    right, found = (t.model.state_dict() for t in (whole, rest))
+    right, found = (t.networks["net"].state_dict() for t in (whole, rest))
     arrays = [(to_numpy(right[name].data), to_numpy(found[name].data)) for name in right]
     worst = max(distance(b, a) for a, b in arrays)
     if any(a.tobytes() != b.tobytes() for a, b in arrays) or whole.losses != rest.losses:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ import tinydeconv as td
 from tinydeconv import models, train
 from tinydeconv.cli import main
 from tinydeconv.ops import maths
+from tinydeconv.recipes import common, learned
 from tinydeconv.recipes import denoise as recipe
-from tinydeconv.recipes import learned
 from tinydeconv.recipes.denoise import Settings
 
 TINY = Settings(steps=3, channels=(2, 3, 4), batch_size=1, crop=8, epoch=2)
@@ -50,7 +51,7 @@ def test_help_names_the_commands_and_is_quick():
         "except SystemExit: print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
-    for name in ("train", "denoise", "gradcheck", "bench", "info"):
+    for name in ("train", "denoise", "upscale", "sample", "gradcheck", "bench", "info"):
         assert name in done.stdout.splitlines()[0] or f"\n    {name}" in done.stdout
     loaded = set(done.stdout.splitlines()[-1].split())
     assert not loaded & {"matplotlib", "PIL", "skimage", "sklearn", "tqdm", "tinydeconv.opcases"}
@@ -59,9 +60,9 @@ def test_help_names_the_commands_and_is_quick():
 def test_the_help_of_train_tells_the_defaults(capsys):
     assert exit_code("train", "denoise", "--help") == 0
     told = " ".join(capsys.readouterr().out.split())
-    steps = f"(default: {recipe.DEMO.steps}, with --full {recipe.FULL.steps})"
-    assert steps in told and f"(default: {recipe.DEMO.seed})" in told
-    assert recipe.FULL.seed == recipe.DEMO.seed
+    steps = f"(default: {recipe.RECIPES['denoise'].steps}, with --full {recipe.FULL.steps})"
+    assert steps in told and f"(default: {recipe.RECIPES['denoise'].seed})" in told
+    assert recipe.FULL.seed == recipe.RECIPES["denoise"].seed
 
 
 def test_version(capsys):
@@ -146,7 +147,7 @@ def test_the_command_it_tells_goes_on_to_the_end(tmp_path):
 
 
 def test_a_finished_training_is_measured_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipe, "DEMO", TINY)
+    monkeypatch.setitem(recipe.RECIPES, "denoise", TINY)
     monkeypatch.setattr(recipe, "METHODS", {})
     assert exit_code("train", "denoise", "--out", tmp_path) == 0
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -164,7 +165,6 @@ def test_a_finished_training_is_measured_again(tmp_path, monkeypatch, capsys):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_the_demo_can_be_repeated(tmp_path):
     makefile = Path(__file__).parent.parent / "Makefile"
@@ -186,7 +186,7 @@ def test_ctrl_c_after_the_last_step_tells_how_to_go_on_too(tmp_path, monkeypatch
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipe, "DEMO", TINY)
+    monkeypatch.setitem(recipe.RECIPES, "denoise", TINY)
     monkeypatch.setattr(recipe, "held_out", interrupted)
     assert exit_code("train", "denoise", "--out", tmp_path) == 130
     assert "go on with" in capsys.readouterr().err.splitlines()[-1]
@@ -232,9 +232,21 @@ def files(tmp_path_factory):
     model.last.bias.data = model.last.bias.data * np.float32("nan")
     models.save(model, folder / "nan.safetensors")
 
+    td.manual_seed(0)
+    models.save(models.SuperResolution(2, "shuffle", (4, 4, 4)), folder / "sr.safetensors")
+    for name in ("pictures", "nothing", "lonely", "small", "painter"):
+        (folder / name).mkdir()
+    painter = models.Generator(latent=3, channels=(4, 4, 4), classes=10)
+    models.save(painter, folder / "painter" / "generator.safetensors")
+    for side in (16, 20, 24):
+        Image.fromarray(ramp[:side, :side]).save(folder / "pictures" / f"{side}.png")
+    Image.fromarray(ramp).save(folder / "lonely" / "photo.png")
+    Image.fromarray(ramp[:1, :1]).save(folder / "dot.png")
+    (folder / "nothing" / "notes.txt").write_text("no image", encoding="utf-8")
+
     for name in ("run", "cut", "weights"):
         (folder / name).mkdir()
-    recipe.start(folder / "run", TINY).save()
+    common.start("denoise", folder / "run", TINY).save()
     checkpoint = (folder / "run" / "checkpoint.safetensors").read_bytes()
     (folder / "cut" / "checkpoint.safetensors").write_bytes(checkpoint[:-10])
     (folder / "weights" / "checkpoint.safetensors").write_bytes(whole)
@@ -287,25 +299,26 @@ def keeping(kept):
 
 def without_moments_and_steps(told, tensors):
     keeping(lambda name: "exp_avg" not in name)(told, tensors)
-    told["optimizer"]["numbers"] = {}
+    told["optimizers"]["denoiser"]["numbers"] = {}
 
 
 ODD_CHECKPOINTS = {
     "lacks-settings": without("settings"),
-    "lacks-schedule": without("schedule"),
+    "lacks-schedule": without("schedules"),
     "lacks-position": without("position"),
-    "lacks-optimizer": without("optimizer"),
+    "lacks-optimizer": without("optimizers"),
     "lacks-random": without("random"),
-    "lacks-losses": keeping(lambda name: name != "losses"),
-    "lacks-a-weight": keeping(lambda name: name != "model.first.weight"),
+    "lacks-losses": keeping(lambda name: name != "losses.loss"),
+    "lacks-a-weight": keeping(lambda name: name != "networks.denoiser.first.weight"),
     "lacks-moments": keeping(lambda name: "exp_avg" not in name),
     "lacks-moments-and-steps": without_moments_and_steps,
     "settings-in-words": telling("settings", "none"),
-    "optimizer-in-words": telling("optimizer", "none"),
-    "odd-schedule": telling("schedule", {"last_epoch": "x"}),
-    "other-schedule": telling("schedule", {"last_epoch": 2}),
-    "odd-position": telling("position", {"epoch": 0, "batch": "x"}),
-    "position-below-zero": telling("position", {"epoch": 0, "batch": -1}),
+    "optimizer-in-words": telling("optimizers", "none"),
+    "odd-schedule": telling("schedules", {"denoiser": {"last_epoch": "x"}}),
+    "other-schedule": telling("schedules", {"denoiser": {"last_epoch": 2}}),
+    "odd-position": telling("position", {"step": 1, "epoch": 0, "batch": "x"}),
+    "position-below-zero": telling("position", {"step": 1, "epoch": 0, "batch": -1}),
+    "endless-position": telling("position", {"step": float("inf"), "epoch": 0, "batch": 0}),
     "odd-random": telling("random", {}),
     "channels-ab": setting(channels="ab"),
     "channels-five": setting(channels=5),
@@ -322,7 +335,7 @@ ODD_CHECKPOINTS = {
 
 def spoiled_checkpoint(source, folder, spoil):
     """A checkpoint after one step, spoilt, in a new folder."""
-    training = recipe.resume(source.parent)
+    training = common.resume("denoise", source.parent)
     training._take_step(next(training._batches()))
     training.path = folder / "checkpoint.safetensors"
     folder.mkdir()
@@ -340,7 +353,7 @@ def denoise(photo="photo.png", weights="w.safetensors", out="clean.png", sigma=2
 BAD = {
     # what: (command line, words and numbers that the one line must have)
     "no command": ("", ["COMMAND"]),
-    "unknown command": ("paint", ["'paint'", "train", "denoise", "gradcheck"]),
+    "unknown command": ("paint", ["'paint'", "train", "denoise", "sample", "upscale", "gradcheck"]),
     "unknown device": ("denoise photo.png --device tpu", ["--device", "'tpu'", "auto", "cuda"]),
     "no recipe": ("train", ["RECIPE"]),
     "unknown recipe": ("train paint", ["'paint'", "denoise"]),
@@ -400,9 +413,55 @@ BAD = {
         ["run has a training after 0 of 3 steps", "--resume", "--out"],
     ),
     "what is there cannot be read": ("train denoise --out cut", ["cut/checkpoint.safetensors"]),
-    "resume with another size": ("train denoise --out run --resume --full", ["--resume", "size"]),
-    "resume with new steps": ("train denoise --out run --resume --steps 5", ["--resume", "steps"]),
-    "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "seed"]),
+    "resume with another size": ("train denoise --out run --resume --full", ["--resume", "--full"]),
+    "resume with new steps": (
+        "train denoise --out run --resume --steps 5",
+        ["--resume", "--steps"],
+    ),
+    "resume with a new seed": ("train denoise --out run --resume --seed 5", ["--resume", "--seed"]),
+    "resume the run of another recipe": (
+        "train dcgan --out run --resume",
+        ["run/checkpoint.safetensors", "checkpoint of dcgan", "denoise"],
+    ),
+    "unknown data": ("train dcgan --data imagenet", ["glyphs", "mnist", "folder", "'imagenet'"]),
+    "no name of data": ("train dcgan --data=", ["a name for data", "''"]),
+    "unknown data to classify": ("train classify --data imagenet", ["glyphs", "'imagenet'"]),
+    "a folder without images": ("train dcgan --data nothing", ["nothing", "image"]),
+    "a folder with one image": ("train dcgan --data lonely", ["lonely", "1"]),
+    "unknown loss": ("train dcgan --loss lost", ["--loss", "'lost'", "hinge"]),
+    "unknown size": ("train dcgan --size 48", ["--size", "32", "64"]),
+    "a batch of one": ("train dcgan --batch-size 1", ["--batch-size", "at least 2", "'1'"]),
+    "endless rate": ("train dcgan --generator-lr inf", ["--generator-lr", "'inf'"]),
+    "too many classes": ("train cgan --classes 11", ["classes", "10", "11"]),
+    "unknown scale": ("train sr --scale 3", ["--scale", "2", "4", "3"]),
+    "unknown upsampling": ("train sr --upsampling magic", ["--upsampling", "'magic'", "shuffle"]),
+    "sample from nowhere": ("sample nowhere", ["nowhere"]),
+    "sample from a folder without weights": ("sample run", ["run", "generator.safetensors"]),
+    "sample from a denoiser": ("sample w.safetensors", ["w.safetensors", "Generator", "Denoiser"]),
+    "sample a class out of range": ("sample painter --class 10", ["0 to 9", "class 10"]),
+    "sample a class below zero": ("sample painter --class -1", ["--class", "'-1'"]),
+    "no samples": ("sample painter --n 0", ["--n", "at least 1", "'0'"]),
+    "more samples than memory": (f"sample painter --n {10**15}", ["allocate", str(10**15)]),
+    "samples into a missing folder": ("sample painter --out no/a.png", ["no", "does not exist"]),
+    "samples that are no image": ("sample painter --out samples.xyz", ["samples.xyz", ".png"]),
+    "enlarge what is missing": ("upscale no.png", ["no.png", "image"]),
+    "enlarge three times": ("upscale photo.png --scale 3", ["--scale", "3", "2", "4"]),
+    "enlarge with a denoiser": (
+        "upscale photo.png --weights w.safetensors",
+        ["w.safetensors", "SuperResolution", "Denoiser"],
+    ),
+    "enlarge over the photo": (
+        "upscale photo.png --weights sr.safetensors --out photo.png",
+        ["photo.png", "another file"],
+    ),
+    "enlarge into no image": (
+        "upscale photo.png --weights sr.safetensors --out big.xyz",
+        ["big.xyz", ".png"],
+    ),
+    "denoise with the weights of another network": (
+        denoise(weights="sr.safetensors"),
+        ["sr.safetensors", "Denoiser", "SuperResolution"],
+    ),
     "unknown op": ("gradcheck conv2d covn", ["'covn'", "conv2d"]),
     "plot without a picture's ending": ("gradcheck exp --plot curve", ["--plot", ".png", "curve"]),
     "plot into a missing folder": ("gradcheck exp --plot no/curve.png", ["no", "does not exist"]),
@@ -449,6 +508,33 @@ def test_a_bug_keeps_its_traceback(files, tmp_path, monkeypatch):
     for line in (denoise(out=tmp_path / "x.png"), f"train denoise --out {tmp_path}"):
         with pytest.raises(ValueError, match="broadcast"):
             main(line.split())
+
+
+LIMITED = """
+import resource, sys
+from tinydeconv.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to the size of a file")
+def test_a_disk_that_runs_full_leaves_the_checkpoint_before(tmp_path):
+    """The first checkpoint fits, the second, with Adam's moments, is too large for the limit."""
+    folder = tmp_path / "run"
+    common.start("dcgan", folder, replace(common.page("dcgan").RECIPES["dcgan"], steps=2)).save()
+    path = folder / "checkpoint.safetensors"
+    first = path.read_bytes()
+    limit = str(len(first) * 5 // 4)
+    words = ["train", "dcgan", "--out", str(folder), "--resume"]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, limit, *words], capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 2, done.stderr
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("tinydeconv: cannot write") and "Traceback" not in done.stderr
+    assert str(path) in told and "too large" in told
+    assert path.read_bytes() == first and not list(folder.glob(".*"))
 
 
 def test_a_full_disk_is_told_in_one_line(files, tmp_path, monkeypatch, capsys):

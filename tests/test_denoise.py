@@ -22,6 +22,7 @@ from tinydeconv import models, nn
 from tinydeconv.data import HELD_OUT, SIGMA
 from tinydeconv.gradcheck import gradcheck
 from tinydeconv.models import Denoiser
+from tinydeconv.recipes import common
 from tinydeconv.recipes import denoise as recipe
 from tinydeconv.recipes.denoise import Settings
 from tinydeconv.serialize import load_json
@@ -128,8 +129,8 @@ def test_weights_of_another_network_are_refused(tmp_path):
     td.save(state, path)
     with refused(ValueError, path):
         models.load(path)
-    write({"name": "Classifier"})
-    with refused(ValueError, "Denoiser", "Classifier", path):
+    write({"name": "Painter"})
+    with refused(ValueError, "Denoiser", "Painter", path):
         models.load(path)
     write({"name": "Denoiser", "channels": [4, 6, 9]})
     with refused(RuntimeError, "down.1", 9, 8):
@@ -149,13 +150,16 @@ TINY = Settings(steps=23, seed=1, channels=(4, 6, 8), batch_size=2, crop=16, epo
 CHILD = """
 import functools, os, signal, sys
 sys.path.insert(0, {tests!r})
-from test_denoise import TINY, models, recipe
+from test_denoise import TINY, common, models, recipe
 recipe.Crops = functools.partial(recipe.Crops, ["coins"])
-training = recipe.resume({folder!r}) if {resume} else recipe.start({folder!r}, TINY)
+if {resume}:
+    training = common.resume("denoise", {folder!r})
+else:
+    training = common.start("denoise", {folder!r}, TINY)
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 training.run(save_every=3, stages={{{step}: kill}})
-models.save(training.model, {folder!r} + "/weights.safetensors")
+models.save(training.networks["denoiser"], {folder!r} + "/weights.safetensors")
 """
 
 
@@ -184,16 +188,16 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_weights(tmp_path):
 
 def test_the_seed_decides_weights_and_crops(tmp_path):
     def first(seed):
-        training = recipe.start(tmp_path, Settings(seed=seed))
+        training = common.start("denoise", tmp_path, Settings(seed=seed))
         (batch, *_) = training.loader.batches(0, 499)
-        return training.model.first.weight.data, *batch
+        return training.networks["denoiser"].first.weight.data, *batch
 
     for a, b, c in zip(first(0), first(0), first(1), strict=True):
         assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
 def test_noise_of_every_strength_is_learned_from(tmp_path):
-    training = recipe.start(tmp_path, Settings())
+    training = common.start("denoise", tmp_path, Settings())
     drawn = []
     for noisy, clean, sigma in itertools.islice(training.loader.batches(0), 50):
         drawn += list(255 * sigma)
@@ -210,19 +214,19 @@ def test_the_loss_by_hand():
 
 
 def test_sixty_steps_lower_the_loss(tmp_path):
-    training = recipe.start(tmp_path, Settings(steps=60))
+    training = common.start("denoise", tmp_path, Settings(steps=60))
     training.run()
-    assert np.mean(training.losses[-5:]) < 0.5 * np.mean(training.losses[:5])
+    assert np.mean(training.losses["loss"][-5:]) < 0.5 * np.mean(training.losses["loss"][:5])
 
 
 def test_what_a_training_leaves_behind(tmp_path, monkeypatch):
     rival = {"bilateral": lambda noisy, sigma: np.clip(noisy, 0, 1) + sigma}
     monkeypatch.setattr(recipe, "METHODS", rival)
-    training = recipe.start(tmp_path / "new" / "run", TINY)
+    training = common.start("denoise", tmp_path / "new" / "run", TINY)
     table = recipe.train(training)
     folder = tmp_path / "new" / "run"
-    names = ["checkpoint.safetensors", "denoise.png", "first.png", "log.csv", "loss.png"]
-    names += ["results.json", "table.txt", "weights.safetensors"]
+    names = ["checkpoint.safetensors", "denoise.png", "first.png", "loss.png"]
+    names += ["metrics.jsonl", "results.json", "table.txt", "weights.safetensors"]
     assert sorted(p.name for p in folder.iterdir()) == names
     for name in ("denoise.png", "first.png", "loss.png"):
         assert min(Image.open(folder / name).size) >= 400
@@ -230,7 +234,7 @@ def test_what_a_training_leaves_behind(tmp_path, monkeypatch):
 
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert results["noise_seed"] == 0
-    assert Settings(**results["training"]) == TINY
+    assert results["training"] == {"recipe": "denoise", **json.loads(json.dumps(asdict(TINY)))}
     model = models.load(folder / "weights.safetensors")
     noise = {"camera": [24.81, 20.60, 15.21], "astronaut": [25.07, 20.76, 15.21]}  # scikit-image's
     for name in HELD_OUT:
@@ -273,48 +277,34 @@ def little_to_measure(monkeypatch):
 
 
 def rows(folder):
-    head, *lines = (folder / "log.csv").read_text(encoding="utf-8").splitlines()
-    assert head == "step,loss,psnr,seconds"
-    return [list(map(float, line.split(","))) for line in lines]
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def test_the_log(tmp_path, little_to_measure):
-    training = recipe.start(tmp_path, TINY)
+    training = common.start("denoise", tmp_path, TINY)
     recipe.train(training)
-    steps, losses, psnrs, seconds = zip(*rows(tmp_path))
-    assert steps == tuple(range(1, 24))  # so short a training has a row a step
-    np.testing.assert_allclose(losses, training.losses, atol=1e-6)
-    assert list(seconds) == sorted(seconds)
+    log = rows(tmp_path)
+    assert [row["step"] for row in log] == list(range(1, 24))  # so short a training: a row a step
+    np.testing.assert_allclose([row["loss"] for row in log], training.losses["loss"])
+    seconds = [row["seconds"] for row in log]
+    assert seconds == sorted(seconds)
     clean = recipe.photograph("chelsea")
     noisy = recipe.add_noise(clean, 25 / 255, np.random.default_rng(0))
-    error = np.mean((recipe.denoise(training.model, noisy, 25 / 255).astype(float) - clean) ** 2)
-    assert psnrs[-1] == pytest.approx(-10 * np.log10(error), abs=1e-3)
-
-
-def test_the_log_goes_on_after_a_stop(tmp_path, little_to_measure):
-    training = recipe.start(tmp_path, TINY)
-    with pytest.raises(KeyboardInterrupt):
-        training.run(stages={5: lambda: signal.raise_signal(signal.SIGINT)})
-    text = "step,loss,psnr,seconds\n3,1,20,500.0\n9,1,20,900.0\n"  # 9: after the last checkpoint
-    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-    training = recipe.resume(tmp_path)
-    recipe.train(training)
-    kept, first, *_, last = rows(tmp_path)
-    assert kept == [3, 1, 20, 500]
-    assert first[0] == 6 and last[0] == 23
-    assert first[1] == pytest.approx(np.mean(training.losses[3:6]), abs=1e-6)
-    assert 500 <= first[3] <= last[3] < 900
+    made = recipe.denoise(training.networks["denoiser"], noisy, 25 / 255)
+    error = np.mean((made.astype(float) - clean) ** 2)
+    assert log[-1]["psnr"] == pytest.approx(-10 * np.log10(error), abs=1e-3)
 
 
 def test_the_weights_say_how_they_were_made(tmp_path, little_to_measure):
-    recipe.train(recipe.start(tmp_path, TINY))
+    recipe.train(common.start("denoise", tmp_path, TINY))
     made = load_json(tmp_path / "weights.safetensors", models.KEY)["made"]
     assert made["command"] == "tinydeconv train denoise --steps 23 --seed 1"
-    assert Settings(**made["settings"]) == TINY
+    assert made["settings"] == {"recipe": "denoise", **json.loads(json.dumps(asdict(TINY)))}
     assert made["commit"] is None or re.match("[0-9a-f]{40}(-dirty)?$", made["commit"])
-    full = json.loads(json.dumps(asdict(recipe.FULL)))
+    full = {"recipe": "denoise", **json.loads(json.dumps(asdict(recipe.FULL)))}
     words = f"train denoise --full --steps {recipe.FULL.steps} --seed 0"
-    assert recipe._command(asdict(Settings(**full))) == f"tinydeconv {words}"
+    assert common.command(full) == f"tinydeconv {words}"
 
 
 # ---------------------------------------------------------------- the whole command, slowly

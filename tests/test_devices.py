@@ -19,6 +19,7 @@ from tinydeconv.cli import main
 from tinydeconv.nn import functional as F
 from tinydeconv.opcases import CASES, Case
 from tinydeconv.ops.promotion import To
+from tinydeconv.recipes import common
 from tinydeconv.recipes import denoise as recipe
 from tinydeconv.recipes.denoise import Settings
 
@@ -438,12 +439,14 @@ def weights(folder):
 
 def test_a_training_goes_on_on_the_other_device(cupy, tiny, tmp_path, monkeypatch, capsys):
     folders, places = {}, []
-    noting = spy(recipe.train, lambda training: places.append(place(training.model).type))
+    noting = spy(
+        recipe.train, lambda training: places.append(place(training.networks["denoiser"]).type)
+    )
     monkeypatch.setattr(recipe, "train", noting)
     for first, then in (("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda"), ("cpu", "cpu")):
         folder = folders[first, then] = tmp_path / f"{first}-{then}"
-        training = recipe.start(folder, TINY, first)
-        assert {p.device.type for p in training.model.parameters()} == {first}
+        training = common.start("denoise", folder, TINY, first)
+        assert {p.device.type for p in training.networks["denoiser"].parameters()} == {first}
         for batch in islice(training._batches(), 2):
             training._take_step(batch)
         training.save()

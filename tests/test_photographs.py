@@ -17,6 +17,7 @@ from tinydeconv.data import (
     HELD_OUT,
     PHOTOGRAPHS,
     SIGMA,
+    TEXTURES,
     TRAINING,
     Crops,
     Loader,
@@ -69,6 +70,11 @@ def test_the_held_out_photographs():
     assert HELD_OUT == ("camera", "astronaut")
     assert set(HELD_OUT) | set(TRAINING) == set(PHOTOGRAPHS) == set(SIZES)
     assert not set(HELD_OUT) & set(TRAINING)
+
+
+def test_the_textures_are_training_photographs():
+    assert set(TEXTURES) < set(TRAINING)
+    assert Crops(TEXTURES, size=8).names == ("brick", "grass", "gravel")
 
 
 def test_no_photograph_is_a_training_photograph_by_another_name():

@@ -129,3 +129,47 @@ def test_show_opens_windows_elsewhere(monkeypatch):
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: opened.append(True))
     viz.show("nothing to be seen", viz.loss_curve(None, [1.0]))
     assert opened == [True]
+
+
+# ---------------------------------------------------------------- grids of small images
+
+
+def test_a_grid_has_every_pixel_of_every_image_in_its_place(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 4, 6)).astype(np.float32) / 255
+    viz.grid(tmp_path / "g.png", images, columns=3, scale=2)
+    page = np.asarray(Image.open(tmp_path / "g.png"))
+    assert page.shape == (2 * (2 * 5 + 1), 2 * (3 * 7 + 1))
+    small = page[::2, ::2]
+    assert np.array_equal(page, small.repeat(2, 0).repeat(2, 1))
+    for number, image in enumerate(images):
+        row, column = divmod(number, 3)
+        found = small[1 + 5 * row :, 1 + 7 * column :][:4, :6]
+        assert np.array_equal(found, np.rint(255 * image[0]))
+    assert set(small[6:, 15:].ravel()) == {128}  # the place of the sixth image, which is not there
+
+
+def test_a_grid_in_colour_is_about_square_and_large_enough_to_see(tmp_path):
+    images = np.zeros((10, 3, 16, 16), np.float32)
+    images[:, 1] = 1
+    viz.grid(tmp_path / "g.png", images)
+    page = np.asarray(Image.open(tmp_path / "g.png"))
+    assert page.shape[2] == 3 and 500 <= page.shape[1] <= 700
+    assert page[20, 20].tolist() == [0, 255, 0]
+    assert 3 / 4 * page.shape[1] <= page.shape[0] + 5
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 4, 4), (2, 2, 4, 4), (2, 4, 4), (1, 4, 4, 3)])
+def test_a_grid_of_what_are_no_images_is_refused(shape, tmp_path):
+    with refused(ValueError, "(n, 1 or 3, H, W)", str(shape)):
+        viz.grid(tmp_path / "g.png", np.zeros(shape))
+
+
+def test_losses_of_several_networks_are_drawn_together(tmp_path, drawn):
+    losses = {"generator": [1.0, -2.0, 3.0], "discriminator": [0.5, 0.25, 0.125]}
+    viz.loss_curve(tmp_path / "l.png", losses)
+    (axis,) = drawn[0].axes
+    assert axis.get_yscale() == "linear"  # one is negative
+    for name, line in zip(losses, axis.lines[::2]):
+        assert line.get_ydata().tolist() == losses[name] and name in line.get_label()
+    with refused(ValueError, "at least one step"):
+        viz.loss_curve(tmp_path / "l.png", {})

@@ -1,4 +1,4 @@
-"""The commands: tinydeconv train, denoise, gradcheck, bench, info.
+"""The commands: tinydeconv train, denoise, upscale, sample, gradcheck, bench, info.
 
 What the user got wrong is told in one line, with exit code 2. Errors are caught where the user's
 input is read and where files are written; anywhere else an error is a bug and keeps its traceback.
@@ -9,49 +9,63 @@ import shlex
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import tinydeconv
+
+RECIPES = {
+    "denoise": "remove Gaussian noise from photographs",
+    "classify": "tell digits and letters apart",
+    "dcgan": "paint characters from noise, against a critic that learns too",
+    "cgan": "the same, each character on request",
+    "sr": "enlarge photographs",
+}
 
 
 def main(arguments=None):
     """Runs a command line (a list of words, default sys.argv) and returns its exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         return options.command(options)
-    except (OSError, tinydeconv.cuda.OutOfMemoryError) as error:
-        return _complain(error)  # a folder that is not there, a disk or a GPU that is full
+    except (OSError, MemoryError, tinydeconv.cuda.OutOfMemoryError) as error:
+        return _complain(error)  # a folder that is not there, a disk or a memory that is full
     except KeyboardInterrupt:
         return _complain("interrupted", 128 + signal.SIGINT)
 
 
-def _train_denoise(options):
-    from .recipes import denoise
+def _train(options):
+    from .recipes import common
 
-    if options.resume and (options.full, options.steps, options.seed) != (False, None, None):
+    page = common.page(options.recipe)
+    default = page.FULL if getattr(options, "full", False) else page.RECIPES[options.recipe]
+    given = {f.name: getattr(options, f.name) for f in _options(default)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.resume and (given or default != page.RECIPES[options.recipe]):
+        words = [f"--{name.replace('_', '-')}" for name in given] or ["--full"]
         return _complain(
-            "--resume goes on with the size, the steps and the seed of before: leave them out"
+            f"--resume goes on with the settings of before: leave {', '.join(words)} out"
         )
-    given = {"steps": options.steps, "seed": options.seed}
     with _users_input():
         device = _device(options.device)
         if options.resume:
-            training = denoise.resume(options.out, device)
+            training = common.resume(options.recipe, options.out, device)
             print(_where_it_is(training, options.out), flush=True)
         else:
-            size = denoise.FULL if options.full else denoise.DEMO
-            changes = {name: value for name, value in given.items() if value is not None}
-            training = denoise.start(options.out, replace(size, **changes), device)
+            settings = replace(default, **given)
+            training = common.start(options.recipe, options.out, settings, device)
     try:
-        table = denoise.train(training)
+        table = page.train(training)
     except FloatingPointError as error:
         return _complain(error, 1)
     except KeyboardInterrupt as stop:
         words = ["--out", str(options.out), "--resume"]
         if options.device != "auto":
             words += ["--device", options.device]
-        again = shlex.join([*_program(), "train", "denoise", *words])
+        again = shlex.join([*_program(), "train", options.recipe, *words])
         told = f"{stop}; " if str(stop) else ""
         return _complain(f"{told}go on with: {again}", 128 + getattr(stop, "signal", signal.SIGINT))
     print(f"\n{table}\nThe pictures, the weights and the table are in {options.out}:")
@@ -77,10 +91,11 @@ def _denoise(options):
 
     out = options.out or options.photo.with_name(f"{options.photo.stem}-denoised.png")
     with _users_input():
-        model = models.load(options.weights or models.SHIPPED).to(_device(options.device))
+        model = models.load(options.weights or models.SHIPPED, models.Denoiser).to(
+            _device(options.device)
+        )
         image = read_image(options.photo)
-        if out.exists() and out.samefile(options.photo):
-            raise ValueError(f"expected another file than the photograph to write to, got {out}")
+        _require_another_file(out, options.photo)
     if options.sigma is None:
         sigma = noise_levels(image)
         where = " in brightness, red - blue and red - 2 green + blue" if sigma.size > 1 else ""
@@ -93,6 +108,38 @@ def _denoise(options):
         write_image(out, clean)
     print(out)
     return 0
+
+
+def _sample(options):
+    from .recipes.sample import draw
+
+    with _users_input():
+        draw(options.run, options.n, options.seed, options.label, options.out)
+    print(options.out)
+    return 0
+
+
+def _upscale(options):
+    from . import models
+    from .data import read_image, write_image
+    from .recipes.upscale import upscale
+
+    out = options.out or options.photo.with_name(f"{options.photo.stem}-x{options.scale}.png")
+    with _users_input():
+        weights = options.weights or models.shipped(f"superresolution-x{options.scale}")
+        model = models.load(weights, models.SuperResolution).to(_device(options.device))
+        image = read_image(options.photo)
+        _require_another_file(out, options.photo)
+    large = upscale(model, image)
+    with _users_input():
+        write_image(out, large)
+    print(out)
+    return 0
+
+
+def _require_another_file(out, photo):
+    if out.exists() and out.samefile(photo):
+        raise ValueError(f"expected another file than the photograph to write to, got {out}")
 
 
 def _gradcheck(options):
@@ -173,47 +220,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_complain(f"{message} (see {self.prog} --help)"))
 
 
-def _parser():
+def _parser(arguments):
     parser = _Parser(prog="tinydeconv", description="Deep learning from scratch, to learn from.")
     version = f"tinydeconv {tinydeconv.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    train = commands.add_parser("train", help="train a network on real photographs")
+    train = commands.add_parser("train", help="train networks on data that is always there")
     recipes = train.add_subparsers(metavar="RECIPE", required=True)
-    recipe = recipes.add_parser("denoise", help="remove Gaussian noise; takes some minutes")
-    recipe.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("runs", "denoise"),
-        help="folder for weights, pictures and table (default: %(default)s)",
-    )
-    recipe.add_argument(
-        "--full",
-        action="store_true",
-        help="train for longer, as the weights that come with the library; takes half an hour",
-    )
-    recipe.add_argument(
-        "--steps",
-        metavar="N",
-        type=_whole_number(1),
-        help="fewer steps are quicker and denoise worse (default: 8000, with --full 20000)",
-    )
-    recipe.add_argument(
-        "--seed",
-        metavar="S",
-        type=_whole_number(0),
-        help="of weights, crops and noise (default: 0)",
-    )
-    recipe.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the training in DIR from its last checkpoint (a finished one is only "
-        "measured again)",
-    )
-    _add_device(recipe, "auto")
-    recipe.set_defaults(command=_train_denoise)
+    for name, told in RECIPES.items():
+        recipe = recipes.add_parser(name, help=told)
+        if arguments[:2] == ["train", name]:
+            _add_recipe(recipe, name)  # its options stand on its page, which takes time to import
 
     denoise = commands.add_parser(
         "denoise",
@@ -244,6 +262,52 @@ def _parser():
     _add_device(denoise, "auto")
     denoise.set_defaults(command=_denoise)
 
+    sample = commands.add_parser("sample", help="pictures that a trained generator paints")
+    sample.add_argument(
+        "run", metavar="RUN", type=Path, help="folder of `tinydeconv train dcgan`, or its weights"
+    )
+    sample.add_argument(
+        "--n", metavar="N", type=_whole_number(1), default=64, help="how many (default: 64)"
+    )
+    sample.add_argument(
+        "--seed", metavar="S", type=_whole_number(0), default=0, help="of the noise (default: 0)"
+    )
+    sample.add_argument(
+        "--class",
+        dest="label",
+        metavar="C",
+        type=_whole_number(0),
+        help="of a conditional generator (default: all in turn)",
+    )
+    sample.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("samples.png"),
+        help="the picture of all (default: %(default)s)",
+    )
+    sample.set_defaults(command=_sample)
+
+    upscale = commands.add_parser("upscale", help="enlarge a photograph, grey or in colour")
+    upscale.add_argument("photo", metavar="PHOTO", type=Path, help="an image file of any size")
+    upscale.add_argument(
+        "--scale", type=int, choices=[2, 4], default=2, help="how many times (default: 2)"
+    )
+    upscale.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights.safetensors of `tinydeconv train sr`, whose scale counts (default: those "
+        "that come with the library)",
+    )
+    upscale.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="such as big.png (default: PHOTO-x2.png, beside the photograph)",
+    )
+    _add_device(upscale, "auto")
+    upscale.set_defaults(command=_upscale)
+
     gradcheck = commands.add_parser("gradcheck", help="check derivatives by finite differences")
     gradcheck.add_argument("op", metavar="OP", nargs="*", help="such as conv2d (default: all)")
     gradcheck.add_argument(
@@ -271,6 +335,55 @@ def _parser():
     return parser
 
 
+def _add_recipe(parser, name):
+    from .recipes import common
+
+    page = common.page(name)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs", name),
+        help="folder for weights, pictures and table (default: %(default)s)",
+    )
+    if hasattr(page, "FULL"):
+        parser.add_argument(
+            "--full", action="store_true", help="train as the weights that come with the library"
+        )
+    for f in _options(page.RECIPES[name]):
+        flag, default = f"--{f.name.replace('_', '-')}", getattr(page.RECIPES[name], f.name)
+        told = f"{f.metadata['help']} (default: {default}"
+        if getattr(getattr(page, "FULL", None), f.name, default) != default:
+            told += f", with --full {getattr(page.FULL, f.name)}"
+        told += ")"
+        if isinstance(default, bool):
+            parser.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=None, help=told
+            )
+            continue
+        kind: Any = str
+        if isinstance(default, int):
+            kind = _whole_number(f.metadata.get("least", 1))
+        elif isinstance(default, float):
+            kind = _number
+        choices = f.metadata.get("choices")
+        metavar = None if choices else "S" if f.name == "seed" else f.metadata.get("metavar", "N")
+        parser.add_argument(flag, metavar=metavar, type=kind, choices=choices, help=told)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the training in DIR from its last checkpoint (a finished one is only "
+        "measured again)",
+    )
+    _add_device(parser, "auto")
+    parser.set_defaults(command=_train, recipe=name)
+
+
+def _options(settings):
+    """The fields of a recipe's Settings that are options of the command line."""
+    return [f for f in fields(settings) if "help" in f.metadata]
+
+
 def _add_device(parser, default):
     parser.add_argument(
         "--device",
@@ -286,14 +399,19 @@ def _png(text):
     return text
 
 
-def _noise_level(text):
+def _number(text, most=inf):
     try:
-        level = float(text)
+        number = float(text)
     except ValueError:
-        level = -1
-    if not 0 <= level <= 255:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 255, got {text!r}")
-    return level
+        number = -1
+    if not 0 <= number <= most or number == inf:
+        range_ = "of at least 0" if most == inf else f"from 0 to {most}"
+        raise argparse.ArgumentTypeError(f"expected a number {range_}, got {text!r}")
+    return number
+
+
+def _noise_level(text):
+    return _number(text, 255)
 
 
 def _whole_number(least):
@@ -317,7 +435,7 @@ def _users_input():
 
 def _complain(error, code=2):
     """Tells an error in one line and returns the exit code."""
-    sentence = str(error)
+    sentence = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename:  # else "[Errno 20] Not a directory: 'x'"
         sentence = f"cannot use {error.filename}: {error.strerror}"
     print(f"tinydeconv: {' '.join(sentence.split())}", file=sys.stderr)

@@ -5,10 +5,11 @@ matplotlib is imported when one is drawn; its pyplot only by show(), for noteboo
 
 import builtins
 import io
+from math import ceil, sqrt
 
 import numpy as np
 
-from .data.images import images_extra
+from .data.images import images_extra, write_image
 from .metrics import psnr, ssim
 from .serialize import write_atomically
 
@@ -75,25 +76,55 @@ def _draw_photograph(axes, name, images, top, left, side):
 
 
 def loss_curve(path, losses, label="loss"):
-    """Draw the loss of every step, faint, and its running mean, on a logarithmic axis.
+    """Draw the loss of every step, faint, and its running mean, on a logarithmic axis if all are
+    positive.
 
+    losses: of one training, or {name: losses}
     label: name of the loss and, if it has one, its unit
     """
-    losses = np.asarray(losses, dtype=np.float64)
-    if losses.ndim != 1 or losses.size == 0:
-        raise ValueError(f"expected the losses of at least one step, got shape {losses.shape}")
-    window = max(1, len(losses) // 50)
-    mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
-    steps = np.arange(1, len(losses) + 1)
-
+    named = losses if isinstance(losses, dict) else {"": losses}
+    named = {name: np.asarray(of, dtype=np.float64) for name, of in named.items()}
+    shapes = [of.shape for of in named.values()]
+    if not shapes or any(len(shape) != 1 or 0 in shape for shape in shapes):
+        raise ValueError(f"expected the losses of at least one step, got {shapes or 'none'}")
     figure = _figure(7, 4)
     axis = figure.subplots()
-    axis.semilogy(steps, losses, color="C0", alpha=0.25, lw=0.6, label="each step")
-    axis.semilogy(steps[window - 1 :], mean, color="C0", label=f"mean of the last {window}")
-    axis.set(xlabel="step", ylabel=label, xlim=(1, max(2, len(losses))))
+    axis.set_yscale("log" if min(of.min() for of in named.values()) > 0 else "linear")
+    for number, (name, of) in enumerate(named.items()):
+        window, steps = max(1, len(of) // 50), np.arange(1, len(of) + 1)
+        mean = np.convolve(of, np.full(window, 1 / window), mode="valid")
+        before = f"{name}, " if name else ""
+        axis.plot(steps, of, color=f"C{number}", alpha=0.25, lw=0.6, label=f"{before}each step")
+        told = f"{before}mean of the last {window}"
+        axis.plot(steps[window - 1 :], mean, color=f"C{number}", label=told)
+    axis.set(xlabel="step", ylabel=label, xlim=(1, max(2, *(shape[0] for shape in shapes))))
     axis.grid(which="both", alpha=0.25)
     axis.legend()
     return _save(figure, path)
+
+
+def grid(path, images, columns=None, scale=None):
+    """Write small images side by side, row by row, as one PNG file; each pixel stays sharp.
+
+    images: (n, 1, H, W) grey or (n, 3, H, W) colour, in [0, 1]
+    columns: how many in a row (default: as many as rows, or one more)
+    scale: how many pixels wide a pixel becomes (default: so that the picture is some 600 wide)
+    """
+    images = np.asarray(images, np.float32)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.size == 0:
+        raise ValueError(f"expected images (n, 1 or 3, H, W), got shape {images.shape}")
+    n, channels, height, width = images.shape
+    columns = min(n, columns or ceil(sqrt(n)))
+    rows, gap = -(-n // columns), max(1, width // 16)
+    scale = scale or max(1, round(600 / (columns * (width + gap))))
+    page = np.full((rows, height + gap, columns, width + gap, channels), 0.5, np.float32)
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        page[row, gap:, column, gap:] = image.transpose(1, 2, 0)
+    page = page.reshape(rows * (height + gap), columns * (width + gap), channels)
+    page = np.pad(page, ((0, gap), (0, gap), (0, 0)), constant_values=0.5)
+    page = page.repeat(scale, 0).repeat(scale, 1)
+    write_image(path, page if channels == 3 else page[..., 0])
 
 
 def step_curve(path, steps, forward, central, title=""):

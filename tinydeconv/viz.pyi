@@ -24,9 +24,15 @@ def denoise_panel(
 ) -> Any: ...
 def loss_curve(
     path: str | os.PathLike[str] | None,
-    losses: Sequence[float],
+    losses: Sequence[float] | Mapping[str, Sequence[float]],
     label: str = "loss",
 ) -> Any: ...
+def grid(
+    path: str | os.PathLike[str] | None,
+    images: _Array,
+    columns: int | None = None,
+    scale: int | None = None,
+) -> None: ...
 def step_curve(
     path: str | os.PathLike[str] | None,
     steps: _Array,

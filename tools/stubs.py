@@ -29,10 +29,12 @@ FACES = [
     *("cuda", "backend", "kernels.threads", "engine", "tensor", "ops", "gradcheck", "serialize"),
     *("nn.module", "nn.init"),
     *("nn.functional", "nn.utils.parametrizations", "nn.utils", "nn", "optim.lr_scheduler"),
-    *("optim", "metrics", "restore", "data", "viz", "exercises"),
-    *("models.denoiser", "models", "."),
+    *("optim", "metrics", "restore", "data.transforms", "data", "viz", "exercises"),
+    *("models.classifier", "models.denoiser", "models.gan", "models.superresolution", "models"),
+    ".",
 ]
-OF_TENSORS = {"tensor", "ops", "nn.init", "nn.functional", "nn", "models.denoiser"}
+OF_TENSORS = {"tensor", "ops", "nn.init", "nn.functional", "nn", "models.classifier"}
+OF_TENSORS |= {"models.denoiser", "models.gan", "models.superresolution"}
 # `x == 1` is a Tensor, and a schedule's step() may take more than its base's
 HEADER = ["# Written by tools/stubs.py: do not edit.", '# mypy: disable-error-code="override"', ""]
 MODULES = {"np": "numpy as np", "npt": "numpy.typing as npt"} | {m: m for m in ("contextlib", "os")}
@@ -124,7 +126,7 @@ class Stub:
 
     def imports(self, body):
         """What the words of the types stand for."""
-        words = set(re.findall(r"\w+", re.sub(r'"[^"]*"', "", body))) - set(self.public)
+        words = set(re.findall(r"(?<![.\w])\w+", re.sub(r'"[^"]*"', "", body))) - set(self.public)
         classes = {n: home for home, n in self.owners.values() if n[0].isupper() or n == "device"}
         homes = {w: h for w, h in (HOMES | classes).items() if w in words and h != self.home}
         found = {f"import {MODULES[word]}" for word in words & set(MODULES)}

@@ -32,6 +32,7 @@ PHOTOGRAPHS = {  # name: file, below the folder of the installed package
 }
 HELD_OUT = ("camera", "astronaut")  # for the final measurement alone
 TRAINING = tuple(name for name in PHOTOGRAPHS if name not in HELD_OUT)
+TEXTURES = ("brick", "grass", "gravel")  # the same all over
 SIGMA = 25 / 255  # standard deviation of the noise, for pixels in [0, 1]
 
 
@@ -83,21 +84,6 @@ class Crops:
         sigma = np.float32(rng.uniform(*self.sigma))
         return add_noise(clean, sigma, rng), clean, sigma
 
-
-class Loader:
-    """Batches of `crops`; an epoch has `length` of them and may be entered at any."""
-
-    def __init__(self, crops, batch_size, length):
-        self.crops, self.batch_size, self.length = crops, batch_size, length
-
-    def __len__(self):
-        return self.length
-
-    def batches(self, epoch, start=0):
-        """Yield (noisy, clean, sigma) from batch `start` on: (batch_size, 1, size, size) float32
-        twice, and (batch_size,).
-        """
-        for batch in range(start, self.length):
-            indices = range(batch * self.batch_size, (batch + 1) * self.batch_size)
-            crops = zip(*(self.crops.crop(epoch, index) for index in indices))
-            yield tuple(np.stack(part) for part in crops)
+    def batch(self, epoch, indices):
+        """(noisy, clean, sigma) of these: (n, 1, size, size) twice and (n,), float32."""
+        return tuple(map(np.stack, zip(*(self.crop(epoch, index) for index in indices))))

@@ -7,13 +7,34 @@ from pathlib import Path
 import tinydeconv as td
 from tinydeconv.serialize import load_json
 
+from .classifier import Classifier
 from .denoiser import Denoiser
+from .gan import Discriminator, Generator
+from .superresolution import SuperResolution
 
-__all__ = ["Denoiser", "load", "save"]
+__all__ = [
+    "Classifier",
+    "Denoiser",
+    "Discriminator",
+    "Generator",
+    "SuperResolution",
+    "load",
+    "save",
+]
 
-MODELS = {"Denoiser": Denoiser}
+MODELS = {
+    model.__name__: model
+    for model in (Classifier, Denoiser, Discriminator, Generator, SuperResolution)
+}
 KEY = "tinydeconv.model"  # of the file's metadata
-SHIPPED = Path(__file__).with_name("denoiser.safetensors")
+
+
+def shipped(name):
+    """The file of weights of this name that comes with the library."""
+    return Path(__file__).with_name(f"{name}.safetensors")
+
+
+SHIPPED = shipped("denoiser")
 
 
 def save(model, path, made=None):
@@ -25,8 +46,10 @@ def save(model, path, made=None):
     td.save(model.state_dict(), path, {KEY: json.dumps(told)})
 
 
-def load(path=SHIPPED):
+def load(path=SHIPPED, kind=None):
     """The model that save() wrote; by default the denoiser that comes with the library.
+
+    kind: the class that it shall be of, if only one will do
 
     Raises OSError, ValueError or RuntimeError, one sentence, for what is no such file.
     """
@@ -37,10 +60,11 @@ def load(path=SHIPPED):
             f"{path} names none"
         )
     name, _ = config.pop("name", None), config.pop("made", None)
-    if name not in list(MODELS):  # of a list one may ask it about anything
-        raise ValueError(f"expected weights of {' or '.join(MODELS)}, {path} has those of {name}")
+    wanted = [kind.__name__] if kind else list(MODELS)
+    if name not in wanted:  # of a list one may ask it about anything
+        raise ValueError(f"expected weights of {' or '.join(wanted)}, {path} has those of {name}")
     try:
-        require_room(config["channels"], state)
+        require_room(config, state)
         model = MODELS[name](**config)
     except (KeyError, TypeError, ValueError):
         raise ValueError(
@@ -53,11 +77,13 @@ def load(path=SHIPPED):
     return model
 
 
-def require_room(channels, state):
-    """A ValueError if a network of these channels has more weights than a file with this state.
+def require_room(config, state):
+    """A ValueError if a network of this config has more weights than a file with this state.
 
     It comes before the network is made: a wrong number must not fill the memory.
     """
+    channels = list(config["channels"])
     least = sum(abs(a * b) for a, b in pairwise([*channels, *channels[-1:]]))
+    least = max([least, *(abs(n) for n in config.values() if isinstance(n, int))])
     if least > sum(x.numel() for x in state.values()):
-        raise ValueError(f"expected at least {least} weights for channels {channels}")
+        raise ValueError(f"expected at least {least} weights for {config}")

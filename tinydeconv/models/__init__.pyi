@@ -1,23 +1,29 @@
 # Written by tools/stubs.py: do not edit.
 # mypy: disable-error-code="override"
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from tinydeconv.nn.module import Module
 from tinydeconv.tensor import Tensor, _Array
 from typing import Any
 import os
+from tinydeconv.models.classifier import Classifier as Classifier
 from tinydeconv.models.denoiser import Denoiser as Denoiser
+from tinydeconv.models.gan import Discriminator as Discriminator
+from tinydeconv.models.gan import Generator as Generator
+from tinydeconv.models.superresolution import SuperResolution as SuperResolution
 
 __all__ = [
-    "Denoiser", "load", "save"
+    "Classifier", "Denoiser", "Discriminator", "Generator", "SuperResolution", "load", "save"
 ]
 MODELS: Any
 KEY: str
+def shipped(name: str) -> Path: ...
 SHIPPED: Any
 def save(
     model: Module,
     path: str | os.PathLike[str],
     made: Mapping[str, Any] | None = None,
 ) -> None: ...
-def load(path: str | os.PathLike[str] = ...) -> Denoiser: ...
-def require_room(channels: Sequence[int], state: Mapping[str, Tensor | _Array]) -> None: ...
+def load(path: str | os.PathLike[str] = ..., kind: type[Module] | None = None) -> Any: ...
+def require_room(config: Mapping[str, Any], state: Mapping[str, Tensor | _Array]) -> None: ...

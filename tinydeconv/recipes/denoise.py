@@ -1,12 +1,8 @@
 """The denoiser: trained on real photographs and measured on two that it has never seen."""
 
 import json
-import subprocess
-import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
-from math import inf
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -14,17 +10,17 @@ from tqdm import tqdm
 import tinydeconv as td
 from tinydeconv import models, optim, viz
 from tinydeconv.data import HELD_OUT, SIGMA, Crops, Loader, add_noise, photograph
-from tinydeconv.data.images import images_extra
 from tinydeconv.kernels.threads import run
 from tinydeconv.metrics import psnr, ssim
 from tinydeconv.recipes.classical import METHODS
+from tinydeconv.recipes.common import check, made, option, stages
 from tinydeconv.recipes.learned import denoise, device_of
 from tinydeconv.serialize import write_atomically
-from tinydeconv.train import Training, read_settings
+from tinydeconv.train import Training, supervised
 
 FIRST = "chelsea"  # the training photograph of the first picture and of the log
 FIRST_PICTURE = 200  # steps, some five seconds
-ROWS = 25  # of the log
+ROWS = 25  # of metrics.jsonl with a PSNR
 NOISE = 0, 55 / 255  # the weakest and the strongest in training
 MEASURED = 15 / 255, SIGMA, 50 / 255
 NOISE_SEED = 0  # of the noise on every photograph in a picture or a table
@@ -35,8 +31,8 @@ ZOOM = {"camera": (80, 195, 100), "astronaut": (70, 175, 100), "chelsea": (80, 1
 class Settings:
     """Everything that a training depends on; the defaults are the demo's."""
 
-    steps: int = 8000
-    seed: int = 0
+    steps: int = option(8000, "fewer steps are quicker and denoise worse")
+    seed: int = option(0, "of weights, crops and noise", least=0)
     channels: tuple = (24, 48, 80)
     batch_size: int = 8
     crop: int = 32  # pixels
@@ -45,59 +41,24 @@ class Settings:
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
-        sizes = (self.steps, self.batch_size, self.crop, self.epoch, *self.channels)
-        whole = all(isinstance(n, int) for n in (*sizes, self.seed))
-        if not (whole and min(sizes) >= 1 and self.seed >= 0 and 0 < self.max_lr < inf):
-            raise ValueError(f"expected positive numbers, whole but for max_lr, got {self}")
+        check(self)
 
 
-DEMO = Settings()
+RECIPES = {"denoise": Settings()}
 FULL = Settings(steps=20000, batch_size=16, crop=48)
 
 
-def start(folder, settings, device="cpu"):
-    """A Training from random weights on a device, whose files go into the folder."""
-    path = Path(folder) / "checkpoint.safetensors"
-    if path.exists():
-        there = resume(folder)
-        raise FileExistsError(
-            f"{folder} has a training after {there.step} of {there.steps} steps: go on with "
-            "--resume, or choose another --out"
-        )
-    training = _training(path, settings, device)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return training
-
-
-def resume(folder, device="cpu"):
-    """The Training whose checkpoint stands in the folder, where it was, on any device."""
-    path = Path(folder) / "checkpoint.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"nothing to go on with: no {path}; start without --resume")
-    told = read_settings(path)
-    try:
-        settings = Settings(**told)
-        models.require_room(settings.channels, td.load(path))
-        training = _training(path, settings, device)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"expected the checkpoint of a denoiser, {path} has other settings: {str(told)[:200]}"
-        ) from None
-    training.load()
-    return training
-
-
-def _training(path, settings, device):
-    images_extra("matplotlib")  # if it is missing, say so now, not when the picture is due
+def build(path, settings, device):
+    """The Training of a denoiser."""
     crops = Crops(size=settings.crop, sigma=NOISE, seed=settings.seed)
-    td.manual_seed(settings.seed)
     model = models.Denoiser(settings.channels).to(device)
     optimizer = optim.Adam(model.parameters())
     schedule = optim.OneCycleLR(optimizer, settings.max_lr, settings.steps)
-    loader = Loader(crops, settings.batch_size, settings.epoch)
     return Training(
-        model, optimizer, schedule, loader, _loss, settings.steps, path, asdict(settings)
-    )
+        {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": schedule},
+        Loader(crops, settings.batch_size, settings.epoch),
+        supervised(model, optimizer, _loss), settings.steps, path, asdict(settings),
+    )  # fmt: skip
 
 
 def _loss(model, *batch):
@@ -113,66 +74,26 @@ def train(training):
 
     Returns the measurements as a table to print.
     """
-    folder, model = training.path.parent, training.model
-    made = {"command": _command(training.settings), "commit": _commit()}
-    log = _log(training, folder / "log.csv")
+    folder, model = training.path.parent, training.networks["denoiser"]
+
+    def measure():
+        images = denoised(model, FIRST, SIGMA, {})
+        return {"psnr": psnr(images["clean"], images["network"])}
 
     def first_picture():
-        log()
         viz.denoise_panel(folder / "first.png", {FIRST: denoised(model, FIRST, SIGMA, {})}, ZOOM)
         tqdm.write(f"a first picture, after step {training.step}: {folder / 'first.png'}")
+        return measure()
 
-    every = -(-training.steps // ROWS)
-    stages = dict.fromkeys([*range(every, training.steps, every), training.steps], log)
-    training.run(stages=stages | {min(FIRST_PICTURE, training.steps): first_picture})
-    models.save(model, folder / "weights.safetensors", {**made, "settings": training.settings})
-    viz.loss_curve(folder / "loss.png", training.losses, "mean squared error / noise")
+    early = min(FIRST_PICTURE, training.steps)
+    training.run(stages=stages(training, ROWS, measure) | {early: first_picture})
+    models.save(model, folder / "weights.safetensors", made(training))
+    viz.loss_curve(folder / "loss.png", training.losses["loss"], "mean squared error / noise")
     print(f"measuring on {' and '.join(HELD_OUT)} ...", flush=True)
     results = held_out(model)
     panel = {name: images[SIGMA] for name, images in results.items()}
     viz.denoise_panel(folder / "denoise.png", panel, ZOOM)
     return _measurements(results, training, folder)
-
-
-def _command(settings):
-    """What to type for a training with these settings."""
-    given = Settings(**settings)
-    short: dict = {"steps": given.steps, "seed": given.seed}
-    size = ["--full"] if replace(FULL, **short) == given else []
-    options = [f"--{name} {value}" for name, value in short.items()]
-    return " ".join(["tinydeconv train denoise", *size, *options])
-
-
-def _commit():
-    """The commit of the checkout that this is, if it is one."""
-    root = Path(td.__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    words = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
-    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
-    return done.stdout.strip() or None
-
-
-def _log(training, path):
-    """A function that adds a row to a CSV file; of a training that goes on, the rows so far stay.
-
-    loss: the mean since the last row; psnr: in dB, of the first picture's photograph
-    """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [line.split(",") for line in lines[1:]]
-    rows = [row for row in rows if int(row[0]) <= training.step]
-    start = time.monotonic() - (float(rows[-1][-1]) if rows else 0)
-
-    def log():
-        loss = np.mean(training.losses[int(rows[-1][0]) if rows else 0 :])
-        images = denoised(training.model, FIRST, SIGMA, {})
-        quality = psnr(images["clean"], images["network"])
-        seconds = time.monotonic() - start
-        rows.append([str(training.step), f"{loss:.6f}", f"{quality:.3f}", f"{seconds:.1f}"])
-        table = [["step", "loss", "psnr", "seconds"], *rows]
-        write_atomically(path, "".join(",".join(row) + "\n" for row in table).encode())
-
-    return log
 
 
 def held_out(model):

@@ -1,0 +1,142 @@
+"""A generator and a discriminator of small pictures: DCGAN, plain and conditional.
+
+The shapes are those of Radford, Metz and Chintala (2015, "Unsupervised representation learning with
+deep convolutional generative adversarial networks"): transposed convolutions paint, convolutions
+judge, every step doubles or halves the size, and batch norm stands between. Pictures are in
+[-1, 1], as tanh makes them.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+from .. import nn
+from ..nn.utils.parametrizations import spectral_norm as spectrally_normed
+from ..ops import cat
+
+SIDE = 4  # pixels, of the smallest picture inside
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "prelu": nn.PReLU,
+}
+
+
+class Generator(nn.Module):
+    """Noise (N, latent) to pictures (N, out_channels, side, side) in [-1, 1].
+
+    channels: how many at 4 pixels, at 8, and so on; the last transposed convolution doubles once
+        more, so three give a side of 32 and four of 64
+    classes: from 1 on it takes labels (N,) too, whose embedding stands beside the noise (Mirza and
+        Osindero 2014)
+    activation: "relu", "leaky_relu" (slope 0.2) or "prelu"
+    """
+
+    def __init__(
+        self, latent=64, channels=(128, 64, 32), out_channels=1, classes=0, activation="relu"
+    ):
+        _check(channels, classes, activation)
+        self.config = {
+            "latent": latent, "channels": list(channels), "out_channels": out_channels,
+            "classes": classes, "activation": activation,
+        }  # fmt: skip
+        self.side = SIDE * 2 ** len(channels)
+        self.embedding: Any = nn.Embedding(classes, latent) if classes else None
+        self.first = nn.Linear(latent * (2 if classes else 1), channels[0] * SIDE**2, bias=False)
+        layers = [nn.Unflatten(1, (channels[0], SIDE, SIDE))]
+        for a, b in pairwise((*channels, None)):
+            layers += [nn.BatchNorm2d(a), ACTIVATIONS[activation]()]
+            # the next batch norm would take a bias off again; there is none after the last layer
+            layers += [nn.ConvTranspose2d(a, b or out_channels, 4, stride=2, padding=1, bias=not b)]
+        self.ladder = nn.Sequential(*layers, nn.Tanh())
+        self.apply(_initialise)
+        if self.embedding is not None:
+            # as long as a one-hot vector: labels as large as the noise would drown it, and every
+            # picture of a class would be the same
+            nn.init.normal_(self.embedding.weight, 0, latent**-0.5)
+
+    def forward(self, noise, labels=None):
+        if _asks(self, labels):
+            noise = cat([noise, self.embedding(labels)], 1)
+        return self.ladder(self.first(noise))
+
+
+class Discriminator(nn.Module):
+    """Pictures (N, in_channels, side, side) to one logit each, (N,): how real they look.
+
+    channels: how many at half the side, at a quarter, and so on down to 4 pixels
+    classes: from 1 on it takes labels (N,) too: the embedding of a picture's label is multiplied
+        with its features, and the product is added to the logit (projection, Miyato and Koyama
+        2018)
+    spectral_norm: no layer enlarges a difference of its inputs (Miyato et al. 2018); it takes the
+        place of batch norm
+    """
+
+    def __init__(
+        self, channels=(32, 64, 128), in_channels=1, classes=0, spectral_norm=False,
+        activation="leaky_relu",
+    ):  # fmt: skip
+        _check(channels, classes, activation)
+        self.config = {
+            "channels": list(channels), "in_channels": in_channels, "classes": classes,
+            "spectral_norm": spectral_norm, "activation": activation,
+        }  # fmt: skip
+        self.side = SIDE * 2 ** len(channels)
+        features = channels[-1] * SIDE**2
+        layers = [nn.Conv2d(in_channels, channels[0], 4, stride=2, padding=1)]
+        for a, b in pairwise(channels):
+            layers += [ACTIVATIONS[activation]()]
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=spectral_norm)]
+            layers += [] if spectral_norm else [nn.BatchNorm2d(b)]
+        layers += [ACTIVATIONS[activation]()]
+        self.ladder = nn.Sequential(*layers, nn.Flatten())
+        self.last = nn.Linear(features, 1)
+        self.embedding: Any = nn.Embedding(classes, features) if classes else None
+        self.apply(_initialise)
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, 0, 0.02)
+        if spectral_norm:
+            for module in [*self.modules()]:
+                if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
+                    spectrally_normed(module)
+
+    def forward(self, images, labels=None):
+        if images.shape[2:] != (self.side, self.side):
+            raise ValueError(
+                f"expected images of {self.side} pixels a side, which the layers halve to {SIDE}, "
+                f"got shape {images.shape}"
+            )
+        features = self.ladder(images)
+        logits = self.last(features).squeeze(1)
+        if _asks(self, labels):
+            logits = logits + (self.embedding(labels) * features).sum(1)
+        return logits
+
+
+def _asks(network, labels):
+    """Whether there are labels, if there shall be."""
+    classes = network.config["classes"]
+    if (labels is None) == bool(classes):
+        kind = f"of {classes} classes" if classes else "without classes"
+        raise ValueError(
+            f"a {type(network).__name__} {kind} takes {'' if classes else 'no '}labels"
+        )
+    return bool(classes)
+
+
+def _initialise(module):
+    """The paper's first weights: normal with standard deviation 0.02, around 1 in batch norm."""
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+    elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.02)
+        if getattr(module, "bias", None) is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _check(channels, classes, activation):
+    if len(channels) < 1:
+        raise ValueError(f"expected channels of at least one resolution, got {channels}")
+    if classes < 0:
+        raise ValueError(f"expected a number of classes, 0 for none, got {classes}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"expected activation {', '.join(ACTIVATIONS)}, got {activation!r}")
