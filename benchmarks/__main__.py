@@ -8,7 +8,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import harness, record, report
+from . import gan, harness, record, report
+from .gpu_results import Refused
 from .libraries import NAMES, PIP
 from .plots import draw
 from .tables import OURS, middle, ratio
@@ -32,6 +33,12 @@ class Parser(argparse.ArgumentParser):
 def whole(text):
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def number(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
     return int(text)
 
 
@@ -67,6 +74,12 @@ def command_line():
         )
         option("--only", default="", metavar="TEXT", help="the cases that have TEXT in them")
         option("--folder", type=Path, metavar="DIR", help="default: benchmarks/results")
+    option = commands.add_parser("gan", help=gan.HELP, description=gan.HELP).add_argument
+    option("--seeds", nargs="+", type=number, default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    option("--only", choices=gan.LIBRARIES, help="default: both")
+    option("--json", type=output, required=True, metavar="FILE", help="add to this record")
+    option("--steps", type=whole, metavar="N", help="default: the recipe's")
+    option("--threads", type=whole, default=record.cores(), metavar="N", help="default: all cores")
     commands.add_parser("report", help="write the tables and plots in docs from the records")
     return parser
 
@@ -78,10 +91,12 @@ def main(words=None):
         return report.write()
     if chosen.subject in ON_GPU:
         return on_gpu(parser, chosen)
-    page = SUBJECTS[chosen.subject]
-    libraries = [OURS, *(peer for peer in dict.fromkeys(chosen.against) if takes_part(peer, page))]
     if not hasattr(signal, "SIGSTOP"):
         parser.error("libraries take turns by SIGSTOP, which only Linux and macOS have")
+    if chosen.subject == "gan":
+        return of_gan(parser, chosen)
+    page = SUBJECTS[chosen.subject]
+    libraries = [OURS, *(peer for peer in dict.fromkeys(chosen.against) if takes_part(peer, page))]
     if chosen.plot and not find_spec("matplotlib"):
         parser.error("--plot draws with matplotlib: python -m pip install matplotlib")
     if chosen.plot and libraries == [OURS] and chosen.subject != "scaling":
@@ -99,11 +114,22 @@ def main(words=None):
 
 
 def on_gpu(parser, chosen):
-    from .gpu_results import RESULTS, Refused, command
+    from .gpu_results import RESULTS, command
 
     folder = chosen.folder or RESULTS
     try:
         return command(chosen.subject, chosen.seconds, folder, chosen.only)
+    except Refused as sentence:
+        parser.error(str(sentence))
+
+
+def of_gan(parser, chosen):
+    libraries = [chosen.only] if chosen.only else gan.LIBRARIES
+    libraries = [name for name in libraries if name == OURS or takes_part(name, gan)]
+    if not libraries:
+        return 2
+    try:
+        return gan.command(libraries, chosen.seeds, chosen.json, chosen.steps, chosen.threads)
     except Refused as sentence:
         parser.error(str(sentence))
 

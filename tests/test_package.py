@@ -78,7 +78,9 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     assert info.endswith(".dist-info")
     files = ["py.typed", "tensor.pyi", "models/denoiser.safetensors", "models/denoiser.csv"]
     files += ["kernels/cuda/common.cuh", "kernels/cuda/windows.cu", "cudasim/cuda.h"]
-    files += ["cudasim/runtime.cpp"]
+    files += ["cudasim/runtime.cpp", "data/glyphs.npz", "data/LICENSE_DEJAVU"]
+    files += ["models/classifier.safetensors", "models/superresolution-x2.safetensors"]
+    files += ["models/superresolution-x4.safetensors"]
     assert {f"tinydeconv/{file}" for file in files} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
 

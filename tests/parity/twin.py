@@ -1,0 +1,161 @@
+"""The twin of the recipe `gan` in PyTorch: the networks of tinydeconv/models/gan.py, weight for
+weight under the same names, and the game of tinydeconv/recipes/gan.py, step for step.
+
+Written from the papers' formulas and PyTorch's own layers; of tinydeconv it takes numbers alone.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
+
+SIDE = 4
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "prelu": nn.PReLU}
+
+
+class Generator(nn.Module):
+    def __init__(self, latent, channels, out_channels, classes, activation):
+        super().__init__()
+        self.embedding = nn.Embedding(classes, latent) if classes else None
+        self.first = nn.Linear(2 * latent if classes else latent, channels[0] * SIDE**2, bias=False)
+        layers = [nn.Unflatten(1, (channels[0], SIDE, SIDE))]
+        for a, b in pairwise(channels):
+            layers += [nn.BatchNorm2d(a), ACTIVATIONS[activation]()]
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)]
+        layers += [nn.BatchNorm2d(channels[-1]), ACTIVATIONS[activation]()]
+        layers += [nn.ConvTranspose2d(channels[-1], out_channels, 4, 2, 1), nn.Tanh()]
+        self.ladder = nn.Sequential(*layers)
+        self.apply(initialise)
+        if classes:
+            nn.init.normal_(self.embedding.weight, std=latent**-0.5)
+
+    def forward(self, noise, labels=None):
+        if self.embedding is not None:
+            noise = torch.cat([noise, self.embedding(labels)], 1)
+        return self.ladder(self.first(noise))
+
+
+class Discriminator(nn.Module):
+    def __init__(self, channels, in_channels, classes, spectral_norm, activation):
+        super().__init__()
+        layers = [nn.Conv2d(in_channels, channels[0], 4, 2, 1), ACTIVATIONS[activation]()]
+        for a, b in pairwise(channels):
+            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=spectral_norm)]
+            layers += [] if spectral_norm else [nn.BatchNorm2d(b)]
+            layers += [ACTIVATIONS[activation]()]
+        self.ladder = nn.Sequential(*layers, nn.Flatten())
+        self.last = nn.Linear(channels[-1] * SIDE**2, 1)
+        self.embedding = nn.Embedding(classes, channels[-1] * SIDE**2) if classes else None
+        self.apply(initialise)
+        if classes:
+            nn.init.normal_(self.embedding.weight, std=0.02)
+        if spectral_norm:
+            for module in list(self.modules()):
+                if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
+                    spectrally_normed(module)
+
+    def forward(self, images, labels=None):
+        features = self.ladder(images)
+        logits = self.last(features)[:, 0]
+        if self.embedding is not None:
+            logits = logits + torch.einsum("nf,nf->n", self.embedding(labels), features)
+        return logits
+
+
+def initialise(module):
+    """Radford et al. 2015: normal with standard deviation 0.02."""
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+    elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+# ---------------------------------------------------------------- losses, of logits
+
+
+def cross_entropy(real, fake, smoothing):
+    of_real = (1 - smoothing) * F.logsigmoid(real) + smoothing * F.logsigmoid(-real)
+    return -of_real.mean() - F.logsigmoid(-fake).mean()
+
+
+def hinge(real, fake, smoothing):
+    return (1 - smoothing - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()
+
+
+JUDGED = {"minimax": cross_entropy, "non-saturating": cross_entropy, "hinge": hinge}
+PAINTED = {
+    "minimax": lambda fake: F.logsigmoid(-fake).mean(),  # log(1 - D)
+    "non-saturating": lambda fake: -F.logsigmoid(fake).mean(),  # -log D
+    "hinge": lambda fake: -fake.mean(),
+}
+
+
+def penalty(network, settings):
+    weights = [w for w in network.parameters() if w.ndim > 1]
+    l1, l2 = (sum((w.abs() ** power).sum() for w in weights) for power in (1, 2))
+    return settings.l1 * l1 + settings.l2 * l2
+
+
+# ---------------------------------------------------------------- the game
+
+
+class Game:
+    """A training of PyTorch's networks, with weights of their own at first.
+
+    settings: the recipe's
+    ours: {"generator", "discriminator": networks of tinydeconv}, whose .config says what to build
+    """
+
+    def __init__(self, settings, ours):
+        kinds = {"generator": Generator, "discriminator": Discriminator}
+        rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
+        self.settings = settings
+        self.networks = {name: kind(**ours[name].config) for name, kind in kinds.items()}
+        self.optimizers = {
+            name: torch.optim.Adam(net.parameters(), lr=rates[name], betas=(settings.beta1, 0.999))
+            for name, net in self.networks.items()
+        }
+        self.schedules = [
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+            for optimizer in self.optimizers.values()
+        ]
+
+    def update(self, images, labels, noise):
+        """One step of both players; their losses.
+
+        images, labels: a batch of the recipe's data, arrays
+        noise: (n, latent), a tensor
+        """
+        real = torch.from_numpy(images / np.float32(127.5) - 1).to(noise.dtype)
+        asked = [torch.from_numpy(labels)] if self.settings.classes else []
+        fake = self.networks["generator"](noise, *asked)
+        losses = {"discriminator": self.judge(real, fake, asked)}
+        losses["generator"] = self.paint(fake, asked)
+        for schedule in self.schedules:
+            schedule.step()
+        return losses
+
+    def judge(self, real, fake, asked):
+        """A step of the discriminator."""
+        network, settings = self.networks["discriminator"], self.settings
+        judged = network(real, *asked), network(fake.detach(), *asked)
+        loss = JUDGED[settings.loss](*judged, settings.smoothing) + penalty(network, settings)
+        return self.descend("discriminator", loss)
+
+    def paint(self, fake, asked):
+        """A step of the generator."""
+        judged = self.networks["discriminator"](fake, *asked)
+        loss = PAINTED[self.settings.loss](judged)
+        return self.descend("generator", loss + penalty(self.networks["generator"], self.settings))
+
+    def descend(self, name, loss):
+        """A step of one optimiser, which leaves the other player's gradients alone."""
+        self.optimizers[name].zero_grad()
+        loss.backward(inputs=list(self.networks[name].parameters()))
+        self.optimizers[name].step()
+        return loss.item()
