@@ -69,7 +69,9 @@ def _kept(path, head):
     try:
         kept = record.load(path) if path.exists() else head | {"results": []}
     except ValueError:
-        raise Refused(f"expected a record, {path} is none: give --json another file") from None
+        kept = None
+    if not isinstance(kept, dict):
+        raise Refused(f"expected a record, {path} is none: give --json another file")
     other = [name for name, value in head.items() if kept.get(name) != value]
     if other:
         raise Refused(

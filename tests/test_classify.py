@@ -58,6 +58,14 @@ def test_the_file_brings_back_the_network(tmp_path):
     assert np.array_equal(again.eval()(x).detach(), model.eval()(x).detach())
 
 
+def test_a_file_that_tells_of_no_channels(tmp_path):
+    path, model = tmp_path / "w.safetensors", Classifier(3, (2, 4), size=9)
+    told = {"name": "Classifier", **model.config, "channels": []}
+    td.save(model.state_dict(), path, {models.KEY: json.dumps(told)})
+    with refused(ValueError, "Classifier", path):
+        models.load(path)
+
+
 def test_too_small_an_image_for_the_depth():
     Classifier(10, (2, 2, 2), size=8)
     with refused(ValueError, 8, 3, 7):
@@ -151,6 +159,16 @@ def test_scores_want_data_of_every_class():
 
 
 # ---------------------------------------------------------------- what is learned from
+
+
+def test_glyphs_that_are_measured_on_are_never_learned_from(monkeypatch):
+    monkeypatch.setattr(classify, "MEASURED", 20)
+    (learned, measured), *none = classify._parts(Settings(seed=3))[0].values()
+    assert not none and learned.seed == 3
+    for found, expected in zip(measured, Glyphs(seed=classify.FRESH).batch(0, range(20))):
+        assert np.array_equal(found, expected)
+    with refused(ValueError, "another seed", classify.FRESH):
+        Settings(seed=classify.FRESH)
 
 
 def test_each_digit_is_left_out_of_one_fold():
@@ -374,8 +392,3 @@ def test_real_digits_in_four_hundred_steps(tmp_path):
     classify.train(training)
     told = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert np.mean(told["accuracy"]["plain"]) >= 0.98
-
-
-def test_what_is_measured_on_is_never_learned_from():
-    with refused(ValueError, "another seed", classify.FRESH):
-        classify.Settings(seed=classify.FRESH)

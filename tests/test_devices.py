@@ -5,6 +5,7 @@ On the stand-in for CuPy by default, on a GPU with `pytest --device cuda`.
 
 import ctypes
 import sys
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 
@@ -421,7 +422,7 @@ def tiny(monkeypatch):
         made = np.full((8, 8), 0.5, np.float32)
         return {"clean": made * 0, "noisy": made, "network": made}
 
-    monkeypatch.setattr(recipe, "DEMO", TINY)
+    monkeypatch.setitem(recipe.RECIPES, "denoise", TINY)
     monkeypatch.setattr(recipe, "METHODS", {})
     monkeypatch.setattr(recipe, "denoised", patch)
     monkeypatch.setattr(recipe.viz, "denoise_panel", lambda *_: None)
@@ -459,6 +460,30 @@ def test_a_training_goes_on_on_the_other_device(cupy, tiny, tmp_path, monkeypatc
         for name, array in weights(folder).items():
             np.testing.assert_allclose(array, reference[name], rtol=1e-3, atol=1e-5)
     assert "going on with the training" in capsys.readouterr().out
+
+
+SMALL = {  # of each recipe
+    "denoise": {"channels": (2, 3), "batch_size": 1, "crop": 8},
+    "classify": {"channels": (2, 2), "batch_size": 2},
+    "dcgan": {"channels": (3, 2, 2), "judges": (2, 2, 3), "batch_size": 2, "latent": 3},
+    "cgan": {"channels": (3, 2, 2), "judges": (2, 2, 3), "batch_size": 2, "spectral_norm": True},
+    "sr": {"channels": (3, 2, 2), "batch_size": 1, "crop": 8, "adversarial": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", common.PAGES)
+def test_every_recipe_takes_the_same_steps_on_a_device(name, cupy, tmp_path):
+    settings = replace(common.page(name).RECIPES[name], steps=2, **SMALL[name])
+    losses = {}
+    for where in ("cpu", "cuda"):
+        training = common.start(name, tmp_path / where, settings, where)
+        training.run()
+        losses[where] = training.losses
+        for network in training.networks.values():
+            assert {x.device.type for x in network.parameters()} == {where}
+    assert losses["cpu"].keys() == losses["cuda"].keys()
+    for loss, of in losses["cpu"].items():
+        np.testing.assert_allclose(losses["cuda"][loss], of, rtol=2e-3)
 
 
 def test_every_command_has_a_device(cupy, tiny, tmp_path, monkeypatch, capsys):

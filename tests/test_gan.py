@@ -212,6 +212,30 @@ def test_penalties_are_sums_over_weights_alone():
 # ---------------------------------------------------------------- a step
 
 
+def test_the_settings_choose_the_networks():
+    settings = Settings(**{**SMALL, "latent": 7, "channels": (6, 4, 2)}, classes=10, size=64,
+                        activation="prelu", spectral_norm=True)  # fmt: skip
+    networks = gan.networks(settings, 3)
+    assert networks["generator"].config == {
+        "latent": 7, "channels": [12, 6, 4, 2], "out_channels": 3, "classes": 10,
+        "activation": "prelu",
+    }  # fmt: skip
+    assert networks["discriminator"].config == {
+        "channels": [3, 4, 6, 12], "in_channels": 3, "classes": 10, "spectral_norm": True,
+        "activation": "leaky_relu",
+    }  # fmt: skip
+
+
+def test_the_settings_choose_the_rates():
+    """Half way down a cosine it is half of the first one."""
+    training, batch = game(generator_lr=0.3, discriminator_lr=0.1, beta1=0.25)
+    for part in (1, 0.5):
+        for name, rate in {"generator": 0.3, "discriminator": 0.1}.items():
+            (group,) = training.optimizers[name].param_groups
+            assert group["lr"] == pytest.approx(part * rate) and group["betas"] == (0.25, 0.999)
+        training._take_step(batch)
+
+
 def recorded(training, batch, monkeypatch):
     """[(whose step, each network's gradients before it, {name: changed?})] of one update."""
     found = []
@@ -330,6 +354,22 @@ def test_a_training_leaves_pictures_weights_and_scores(tmp_path, monkeypatch, na
     assert of_data[f"{gan.WITHIN}, mean"] == pytest.approx(1, abs=0.2)
 
 
+def test_samples_are_held_against_as_many_images_that_no_training_saw(tmp_path, monkeypatch):
+    monkeypatch.setattr(gan, "MEASURED", 20)
+    compared = []
+    monkeypatch.setattr(gan, "measured", lambda *given: compared.append(given) or {})
+    gan.train(common.start("cgan", tmp_path, small("cgan")))
+    known = data.Glyphs().batch(0, range(8))[0]  # of two steps of four
+    fresh, labels = data.Glyphs(seed=gan.MEASURED_SEED).batch(0, range(40))
+    (samples, asked, *against), (images, of_images, *against_too) = compared
+    assert len(samples) == 20 and np.array_equal(asked, np.arange(20) % 10)
+    np.testing.assert_allclose(images, fresh[20:] / 255, rtol=1e-6)
+    assert np.array_equal(of_images, labels[20:])
+    for found in (against, against_too):
+        for x, expected in zip(found, (known / 255, fresh[:20] / 255, labels[:20], True)):
+            np.testing.assert_allclose(x, expected, rtol=1e-6)
+
+
 def test_a_row_of_a_conditional_picture_is_a_class(tmp_path, monkeypatch):
     """A generator that paints the label as a shade of grey."""
 
@@ -361,6 +401,15 @@ def test_measures_of_the_data_and_of_a_generator_of_one_picture():
             assert good[f"{gan.WITHIN}, mean"] == pytest.approx(1, abs=0.1)
             assert good[near] > 2 and one[near] == 0
             assert ("read as asked" in good) == (legible and asked is not None)
+
+
+def test_where_no_two_images_differ_there_is_no_distance_to_compare_with():
+    same = np.zeros((4, 1, 32, 32), np.float32)
+    labels = np.arange(4)
+    for asked in (None, labels):  # four images that are alike, and four classes of one image
+        assert [*gan.measured(same + 1, asked, same, same, labels, False)] == [
+            "distance to the nearest of 4 training images"
+        ]
 
 
 def test_unlabelled_images_are_one_class():

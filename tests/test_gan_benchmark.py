@@ -14,6 +14,7 @@ import tinydeconv as td  # noqa: E402
 from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import gan, harness  # noqa: E402
 from benchmarks.libraries import open_library  # noqa: E402
+from tinydeconv.data import Glyphs  # noqa: E402
 from tinydeconv.recipes.sample import samples  # noqa: E402
 
 TINY = gan.recipe.Settings(batch_size=4, latent=4, channels=(4, 3, 2), judges=(2, 3, 4), steps=3)
@@ -78,13 +79,14 @@ def test_trainings_of_other_settings_are_not_mixed(trained_in_no_time, tmp_path,
     assert path.read_bytes() == before
 
 
-def test_what_is_no_record_stays_as_it_is(tmp_path, capsys):
+@pytest.mark.parametrize("text", ["something", "[]", "3"])
+def test_what_is_no_record_stays_as_it_is(text, tmp_path, capsys):
     path = tmp_path / "gan.json"
-    path.write_text("something", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit) as stop:
         command.main(["gan", "--only", "tinydeconv", "--json", str(path)])
     assert stop.value.code == 2 and f"expected a record, {path} is none" in capsys.readouterr().err
-    assert path.read_text(encoding="utf-8") == "something"
+    assert path.read_text(encoding="utf-8") == text
 
 
 def test_pytorch_alone_where_there_is_none(tmp_path, monkeypatch, capsys):
@@ -102,6 +104,23 @@ def test_what_is_scored_is_painted_by_what_was_trained(trained_in_no_time):
     other, _ = gan.trained(library, replace(TINY, seed=1))
     np.testing.assert_array_equal(*(samples(g, 3) for g in (generator, again)))
     assert np.abs(samples(generator, 3) - samples(other, 3)).max() > 0
+
+
+def test_late_losses_are_those_of_the_last_tenth(monkeypatch):
+    monkeypatch.setattr(gan, "_ours", lambda *_: {"generator": [*range(20)]})
+    _, told = gan.trained(open_library("tinydeconv"), replace(TINY, steps=20))
+    assert told["late losses"] == {"generator": 18.5}
+
+
+def test_samples_are_held_against_as_many_images_that_no_training_saw(monkeypatch):
+    monkeypatch.setattr(gan, "scores", lambda *given: given)
+    settings = replace(TINY, classes=10)
+    generator = gan.recipe.networks(settings, 1)["generator"]
+    painted, images, asked = gan.scored(generator, settings, 30)
+    assert np.array_equal(images, Glyphs(seed=gan.UNSEEN).batch(0, range(30))[0])
+    assert painted.shape == images.shape and painted.min() < 0
+    assert np.array_equal(asked, np.arange(30) % 10)
+    assert gan.scored(gan.recipe.networks(TINY, 1)["generator"], TINY, 3)[2] is None
 
 
 def rows(library, *distances):

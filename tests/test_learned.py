@@ -11,8 +11,7 @@ import tinydeconv as td
 from tinydeconv import models
 from tinydeconv.cli import main
 from tinydeconv.data import add_noise, estimate_sigma, photograph
-from tinydeconv.recipes import denoise as denoise_recipe
-from tinydeconv.recipes import learned
+from tinydeconv.recipes import common, learned
 from tinydeconv.recipes.learned import OPPONENT, TILE, denoise, noise_levels
 from tinydeconv.serialize import load_json
 
@@ -201,7 +200,7 @@ def test_the_result_stands_beside_the_photograph(tmp_path, files):
 def test_the_shipped_weights_say_how_they_were_made():
     assert models.SHIPPED.stat().st_size < 1_000_000
     made = load_json(models.SHIPPED, models.KEY)["made"]
-    assert made["command"] == denoise_recipe._command(made["settings"])
+    assert made["command"] == common.command({"recipe": "denoise", **made["settings"]})
     assert "--full" in made["command"] and f"--seed {made['settings']['seed']}" in made["command"]
     assert re.fullmatch("[0-9a-f]{40}", made["commit"])  # not "-dirty"
     head, *lines = models.SHIPPED.with_suffix(".csv").read_text(encoding="utf-8").splitlines()

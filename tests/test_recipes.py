@@ -156,7 +156,7 @@ def test_samples_are_those_of_the_network_in_any_number():
     net.eval()
     with td.no_grad():
         expected = (net(noise).numpy() + 1) / 2
-    np.testing.assert_allclose(samples(net, n, seed=4), expected, atol=1e-6)
+    np.testing.assert_allclose(samples(net.train(), n, seed=4), expected, atol=1e-6)
 
 
 def test_a_conditional_generator_is_asked_for_all_classes_in_turn_or_for_one():
@@ -195,3 +195,22 @@ def test_the_picture_of_samples(tmp_path):
     with refused(ValueError, "Generator", "Denoiser", tmp_path / "d.safetensors"):
         draw(tmp_path / "d.safetensors", 6, 0, None, tmp_path / "c.png")
     assert not (tmp_path / "c.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "odd"),
+    [
+        (models.Classifier(), {"size": 10_000}),
+        (models.Generator(), {"latent": 250_000}),
+        (models.Discriminator(), {"classes": 10**7}),
+        (models.SuperResolution(), {"channels": [32, 12, 10**7]}),
+    ],
+)
+def test_a_file_cannot_ask_for_more_memory_than_it_has_weights_for(model, odd, tmp_path):
+    path = tmp_path / "w.safetensors"
+    told = {"name": type(model).__name__, **model.config, **odd}
+    td.save(model.state_dict(), path, {models.KEY: json.dumps(told)})
+    with refused(ValueError, path, type(model).__name__, "of another kind"):
+        models.load(path)
+    models.save(model, path)
+    assert models.load(path).config == model.config

@@ -75,7 +75,7 @@ def test_memory_for_the_network_does_not_grow_with_the_image(monkeypatch):
     monkeypatch.setattr(learned, "TILE", 64)
     upscale(Model(), draw(200, 300, 3))
     m = model.margin
-    assert len(seen) == 4 * 5 and max(seen) <= (1, 1, 64 + 3 * m, 64 + 3 * m)
+    assert len(seen) == 4 * 5 and np.max(seen, axis=0).max() <= 64 + 3 * m
 
 
 def test_colour_is_luminance_and_what_pillow_makes_of_the_differences():
@@ -97,6 +97,8 @@ def test_a_grey_image_with_three_equal_colours_stays_grey():
 def test_what_is_no_image_is_refused(shape):
     with refused(ValueError, "(H, W)", shape):
         upscale(trained(), np.zeros(shape))
+    with refused(ValueError, "[0, 1]", "uint8"):
+        upscale(trained(), np.zeros((4, 4), np.uint8))
 
 
 # ---------------------------------------------------------------- the command

@@ -27,7 +27,7 @@ RECIPES = {
 
 def main(arguments=None):
     """Runs a command line (a list of words, default sys.argv) and returns its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(arguments).parse_args(arguments)
     try:
         return options.command(options)
@@ -124,10 +124,10 @@ def _upscale(options):
     from .data import read_image, write_image
     from .recipes.upscale import upscale
 
-    out = options.out or options.photo.with_name(f"{options.photo.stem}-x{options.scale}.png")
     with _users_input():
         weights = options.weights or models.shipped(f"superresolution-x{options.scale}")
         model = models.load(weights, models.SuperResolution).to(_device(options.device))
+        out = options.out or options.photo.with_name(f"{options.photo.stem}-x{model.scale}.png")
         image = read_image(options.photo)
         _require_another_file(out, options.photo)
     large = upscale(model, image)

@@ -153,7 +153,7 @@ def nearest_distance(samples, training):
         raise ValueError(f"expected images of one shape, got {samples.shape} and {training.shape}")
     x = _flat(samples)
     distances, nearest = np.full(len(x), np.inf), np.zeros(len(x), dtype=np.int64)
-    for start, stop in _blocks(len(training), len(x)):
+    for start, stop in _blocks(len(training), max(x.shape)):
         squared = _squared_distances(x, _flat(training[start:stop]))
         index = squared.argmin(axis=1)
         squared = squared[np.arange(len(x)), index]

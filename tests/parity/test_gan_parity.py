@@ -23,6 +23,10 @@ STEPS = 20
 NARROW = {
     "batch_size": 8, "latent": 8, "channels": (12, 8, 6), "judges": (6, 8, 12), "steps": STEPS,
 }  # fmt: skip
+FULL = [  # the recipes as they are, in as few steps
+    {name: getattr(recipe, name) for name in (*NARROW, "classes")} | {"steps": STEPS}
+    for recipe in gan.RECIPES.values()
+]
 CASES = [
     {"loss": loss, "classes": classes, "spectral_norm": spectral_norm}
     for loss in gan.LOSSES
@@ -38,6 +42,7 @@ CASES = [
     {"activation": "prelu", "classes": 10},
     {"size": 64, "batch_size": 4},
     {"generator_lr": 0.01, "discriminator_lr": 0.01, "spectral_norm": True, "loss": "hinge"},
+    *FULL,
 ]
 
 

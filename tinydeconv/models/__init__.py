@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 
 import tinydeconv as td
@@ -66,7 +67,7 @@ def load(path=SHIPPED, kind=None):
     try:
         require_room(config, state)
         model = MODELS[name](**config)
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         raise ValueError(
             f"{path} has weights of a {name} of another kind: {str(config)[:200]}"
         ) from None
@@ -83,7 +84,8 @@ def require_room(config, state):
     It comes before the network is made: a wrong number must not fill the memory.
     """
     channels = list(config["channels"])
+    sizes = sorted(abs(n) for n in (*channels, *config.values()) if isinstance(n, int))
     least = sum(abs(a * b) for a, b in pairwise([*channels, *channels[-1:]]))
-    least = max([least, *(abs(n) for n in config.values() if isinstance(n, int))])
+    least = max([least, prod(sizes[-2:])])  # a layer between the two largest
     if least > sum(x.numel() for x in state.values()):
         raise ValueError(f"expected at least {least} weights for {config}")

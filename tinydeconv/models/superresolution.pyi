@@ -9,14 +9,14 @@ from typing import Any
 SCALES: Any
 UPSAMPLINGS: Any
 GREY: float
-def bicubic(images: Tensor, scale: int) -> Tensor: ...
+def bicubic(images: Tensor, scale: float) -> Tensor: ...
 
 class SuperResolution(Module):
     config: dict[str, Any]
     margin: Any
     scale: int
     trunk: Any
-    upsampling: str
+    upsampling: Module
     def __init__(
         self,
         scale: int = 2,

@@ -283,7 +283,9 @@ def measured(images, asked, known, fresh, labels, legible):
         of_data = metrics.pairwise_distance(fresh, labels, classes)
         several = of_data > 0  # it takes two different images to compare with
         apart = metrics.pairwise_distance(images, asked, classes)[several] / of_data[several]
-        told = {f"{WITHIN}, mean": apart.mean(), f"{WITHIN}, least": apart.min()}
+        told = {}
+        if len(apart):
+            told = {f"{WITHIN}, mean": apart.mean(), f"{WITHIN}, least": apart.min()}
     near, _ = metrics.nearest_distance(images[:NEAR], known)
     told[f"distance to the nearest of {len(known)} training images"] = np.median(near)
     return {what: float(number) for what, number in told.items()}
@@ -296,7 +298,9 @@ def _measurements(generator, training, folder):
     print(f"measuring {MEASURED} samples ...", flush=True)
     settings = Settings(**{n: x for n, x in training.settings.items() if n != "recipe"})
     endless, classes = settings.data == "glyphs", settings.classes
-    known, labels = _images(training.loader.data, KNOWN)
+    # of data without an end, what the training has seen
+    seen = min(training.step, len(training.loader)) * settings.batch_size if endless else KNOWN
+    known, labels = _images(training.loader.data, min(seen, KNOWN))
     judged = {"samples": (samples(generator, MEASURED, MEASURED_SEED), np.arange(MEASURED))}
     if endless:
         others = data_set(replace(settings, seed=MEASURED_SEED + settings.seed))

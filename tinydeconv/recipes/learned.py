@@ -43,7 +43,7 @@ def denoise(model, image, sigma):
     clean = np.empty_like(planes)
     with td.no_grad():
         for inside, around in tqdm(
-            list(_tiles(planes.shape[1:], model.margin)),
+            list(tiles(planes.shape[1:], model.margin)),
             desc="denoising", unit="tile", delay=1, leave=False,
         ):  # fmt: skip
             noisy = planes[:, *around] * contrast[:, None, None]
@@ -92,7 +92,7 @@ def _image(planes):
     return np.einsum("cp,phw->hwc", np.linalg.inv(OPPONENT), planes - MIDDLE)
 
 
-def _tiles(shape, margin):
+def tiles(shape, margin):
     """Indices of each tile, and of it with its surroundings, mirrored where there are none."""
     for corner in product(*(range(0, length, TILE) for length in shape)):
         inside = tuple(slice(start, start + TILE) for start in corner)

@@ -7,7 +7,7 @@ import tinydeconv as td
 from tinydeconv.data import rgb2gray
 from tinydeconv.models.superresolution import bicubic
 
-from .learned import _tiles, device_of
+from .learned import device_of, tiles
 
 
 def upscale(model, image):
@@ -16,17 +16,20 @@ def upscale(model, image):
     The luminance goes through the network, the colours' differences from it are enlarged bicubic,
     since eyes and cameras see them less sharply. In tiles that overlap by as far as the network
     looks, and mirrored around the border: the result is that of the whole image, and memory for the
-    network does not grow with it.
+    network does not grow with it. Raises ValueError for what is no such image.
     """
-    image = np.asarray(image, np.float32)
+    image = np.asarray(image)
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or image.size == 0:
         raise ValueError(f"expected an image of shape (H, W) or (H, W, 3), got {image.shape}")
+    if image.dtype.kind != "f":  # 255 would be as white as 1
+        raise ValueError(f"expected floats in [0, 1], got {image.dtype}")
+    image = image.astype(np.float32)
     planes, scale, margin = _planes(image), model.scale, model.margin
     height, width = image.shape[:2]
     large = np.empty((len(planes), height * scale, width * scale), np.float32)
     with td.no_grad():
         for inside, around in tqdm(
-            list(_tiles((height, width), margin)),
+            list(tiles((height, width), margin)),
             desc="enlarging", unit="tile", delay=1, leave=False,
         ):  # fmt: skip
             tile = _enlarged(model, planes[:, *around])[:, margin * scale :, margin * scale :]
