@@ -5,7 +5,7 @@
 #               pages elsewhere that it links to are still there, which needs the network
 # make test     the quick tests;  make test-slow  the others
 # make lint     ruff;  make spelling  codespell;  make types  mypy, and what the type stubs say
-# make pages    writes what is generated: the type stubs, docs/reference.md, the tables and
+# make pages    writes what is generated: the type stubs, docs/reference.md, the gallery, tables and
 #               plots of docs/performance.md, the drawings of the CUDA kernels, and the outputs
 #               of notebooks that have changed
 # make benchmarks  times the library beside others, half an hour, and writes docs/performance.md
@@ -57,6 +57,7 @@ pages: $(VENV)/.stamp
 	$(PY) tools/stubs.py
 	$(PY) tools/reference.py
 	$(PY) -m benchmarks report
+	$(PY) tools/gallery.py
 	$(PY) tools/draw_kernels.py
 	$(PY) tools/notebooks.py
 

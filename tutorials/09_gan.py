@@ -706,7 +706,7 @@ for row, name in zip(axes, shown):
         ax.plot(*points.T, ".", color=BLUE, ms=2, alpha=0.5)
         ax.plot(*CENTRES.T, "o", mfc="none", color=ORANGE, ms=11)
         count, near = modes(points)
-        ax.set_title(f"step {step}: modes {count}, near {near:.0%}", fontsize=9)
+        ax.set_title(f"step {step}: {count} modes,\n{near:.0%} near one", fontsize=9)
         ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
     row[0].set_ylabel(name.replace(" three", "\nthree") + "\n(second coordinate)", fontsize=9)
 for ax in axes[-1]:

@@ -26,7 +26,7 @@ from tinydeconv.data import (
 )
 from tinydeconv.data.transforms import RandomAffine
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, settings_of, stages
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.scores import centred, read
 from tinydeconv.serialize import write_atomically
@@ -157,8 +157,7 @@ def train(training):
     Returns the accuracies, and what is mistaken for what, as text to print.
     """
     folder, networks = training.path.parent, training.networks
-    told = {key: value for key, value in training.settings.items() if key != "recipe"}
-    settings = Settings(**told)
+    settings = settings_of(training.settings)
     parts, names = _parts(settings)
 
     def probabilities():

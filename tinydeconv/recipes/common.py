@@ -83,8 +83,7 @@ def resume(name, folder, device="cpu"):
         # a checkpoint written before there was more than one recipe names none
         if (found := told.get("recipe", "denoise")) != name:
             raise ValueError(f"expected the checkpoint of {name}, got {found!r:.40}")
-        given = {key: value for key, value in told.items() if key != "recipe"}
-        settings = type(page(name).RECIPES[name])(**given)
+        settings = settings_of(told, name)
         models.require_room({"channels": settings.channels}, td.load(path))
         training = _build(name, path, settings, device)
     except (AttributeError, TypeError, ValueError) as error:
@@ -93,6 +92,13 @@ def resume(name, folder, device="cpu"):
         ) from None
     training.load()
     return training
+
+
+def settings_of(told, name=None):
+    """The Settings of a recipe, as its checkpoints and weights files tell them."""
+    given = {key: value for key, value in told.items() if key != "recipe"}
+    name = name or told["recipe"]
+    return type(page(name).RECIPES[name])(**given)
 
 
 def _build(name, path, settings, device):
@@ -114,9 +120,8 @@ def made(training):
 
 def command(told):
     """What to type for a training with these settings."""
-    name = told["recipe"]
+    name, settings = told["recipe"], settings_of(told)
     default = page(name).RECIPES[name]
-    settings = replace(default, **{key: value for key, value in told.items() if key != "recipe"})
     words = ["tinydeconv train", name]
     full = getattr(page(name), "FULL", None)
     if full and replace(full, steps=settings.steps, seed=settings.seed) == settings:

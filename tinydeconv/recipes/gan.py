@@ -14,7 +14,7 @@ import tinydeconv as td
 from tinydeconv import data, metrics, models, ops, optim, viz
 from tinydeconv.models.gan import ACTIVATIONS
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, settings_of, stages
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.sample import WEIGHTS, samples
 from tinydeconv.recipes.scores import centred, scores
@@ -296,7 +296,7 @@ def _measurements(generator, training, folder):
     as the table that is returned.
     """
     print(f"measuring {MEASURED} samples ...", flush=True)
-    settings = Settings(**{n: x for n, x in training.settings.items() if n != "recipe"})
+    settings = settings_of(training.settings)
     endless, classes = settings.data == "glyphs", settings.classes
     # of data without an end, what the training has seen
     seen = min(training.step, len(training.loader)) * settings.batch_size if endless else KNOWN
