@@ -371,9 +371,10 @@ def test_two_trainings_never_share_a_folder(tmp_path):
     run, second = game(tmp_path), game(tmp_path)
 
     def meddle():
-        second.load()
+        there = bits(run.path)
         with refused(BlockingIOError, "another training", tmp_path):
-            second.run()
+            second.run()  # from its first step, which it must not save here
+        assert bits(run.path) == there
 
     run.run(save_every=5, stages={6: meddle})
     second.load()

@@ -84,11 +84,11 @@ class Training:
         stages = stages or {}
         for network in self.networks.values():
             network.train()
-        self.save()
         self._start = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0)
         batches = closing(self._batches())
         alone = _alone(self.path.parent)
         with alone, _stop_requests() as requests, self._bar() as bar, batches as left:
+            self.save()
             for batch in left:
                 self._take_step(batch)
                 bar.update()
@@ -324,12 +324,14 @@ def _alone(folder):
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"another training is at work in {folder}: wait for its end, or choose another "
+                "folder"
+            ) from None
         yield
-    except BlockingIOError:
-        raise BlockingIOError(
-            f"another training is at work in {folder}: wait for its end, or choose another folder"
-        ) from None
     finally:
         os.close(handle)
 
