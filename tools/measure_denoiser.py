@@ -7,12 +7,10 @@ All is measured on the two held-out photographs.
 """
 
 import io
-import json
-import re
-import sys
 from pathlib import Path
 
 import numpy as np
+from measured import table, write
 
 from tinydeconv import models
 from tinydeconv.data import HELD_OUT, SIGMA, TRAINING, add_noise, estimate_sigma, photograph
@@ -231,27 +229,5 @@ TABLES = {
 }  # fmt: skip
 
 
-def table(head, rows):
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def page(record, text):
-    """The page with the record's tables between its marks."""
-
-    def filled(found):
-        return f"{found[1]}\n{TABLES[found[2]](record)}{found[3]}"
-
-    return re.sub(r"(<!-- table (\w+) -->)\n.*?(<!-- end -->)", filled, text, flags=re.DOTALL)
-
-
-def main():
-    if "--write" not in sys.argv:
-        record = measure(models.load())
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
-    PAGE.write_text(page(record, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write(lambda: measure(models.load()), RECORD, PAGE, TABLES)
