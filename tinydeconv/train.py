@@ -64,10 +64,10 @@ class Training:
     settings: what the recipe needs to make these pieces again, as JSON can hold it
     """
 
-    def __init__(self, networks, optimizers, schedules, loader, update, steps, path, settings):
+    def __init__(self, networks, optimizers, schedules, loader, update, steps, path, settings=None):
         self.networks, self.optimizers, self.schedules = networks, optimizers, schedules
         self.loader, self.update, self.steps = loader, update, steps
-        self.path, self.settings = path, settings
+        self.path, self.settings = path, settings or {}
         self.step = 0  # how many have been done
         self.epoch, self.batch = 0, 0  # the next batch
         self.losses: dict[str, list[float]] = {}  # of each step so far

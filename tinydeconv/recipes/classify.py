@@ -61,7 +61,6 @@ class Settings:
     channels: tuple = (12, 24, 48)
 
     def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
         check(self)
         if self.seed == FRESH:
             raise ValueError(f"expected another seed, {FRESH} is that of the glyphs to measure on")
@@ -148,7 +147,7 @@ def build(path, settings, device):
             losses.setdefault(name.split()[0], []).append(float(loss))
         return {kind: np.mean(of) for kind, of in losses.items()}
 
-    return Training(networks, optimizers, schedules, loader, update, settings.steps, path, {})
+    return Training(networks, optimizers, schedules, loader, update, settings.steps, path)
 
 
 def train(training):

@@ -34,6 +34,7 @@ def check(settings):
     """A ValueError for the first option whose value is no number as it shall be, or no choice.
 
     Whole numbers stay whole; they are at least 1, or what `least` says, and floats at least 0.
+    Lists become tuples again, which they were before JSON.
     """
     for f in fields(settings):
         value: Any = getattr(settings, f.name)
@@ -45,6 +46,8 @@ def check(settings):
         elif kind is str:
             good, expected = isinstance(value, str) and value != "", "a name"
         elif kind is tuple:
+            value = tuple(value)
+            object.__setattr__(settings, f.name, value)  # past what keeps Settings as they are
             good = all(isinstance(n, int) and n >= 1 for n in value) and len(value) > 0
             expected = "positive whole numbers"
         else:

@@ -1,7 +1,7 @@
 """The denoiser: trained on real photographs and measured on two that it has never seen."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -40,7 +40,6 @@ class Settings:
     max_lr: float = 4e-3
 
     def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
         check(self)
 
 
@@ -57,7 +56,7 @@ def build(path, settings, device):
     return Training(
         {"denoiser": model}, {"denoiser": optimizer}, {"denoiser": schedule},
         Loader(crops, settings.batch_size, settings.epoch),
-        supervised(model, optimizer, _loss), settings.steps, path, asdict(settings),
+        supervised(model, optimizer, _loss), settings.steps, path,
     )  # fmt: skip
 
 

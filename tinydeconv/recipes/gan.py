@@ -3,7 +3,7 @@ from noise, and with labels from noise and the class that they shall show (Mirza
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -116,8 +116,6 @@ class Settings:
     l2: float = option(0.0, "weight of the sum of all squared weights in the losses")
 
     def __post_init__(self):
-        for name in ("channels", "judges"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # from JSON they are lists
         check(self)
         for name in ("beta1", "smoothing"):
             if getattr(self, name) >= 1:
@@ -208,9 +206,7 @@ def build(path, settings, device):
         for name, of in optimizers.items()
     }
     update = partial(play, nets, optimizers, settings)
-    return Training(
-        nets, optimizers, schedules, loader, update, settings.steps, path, asdict(settings)
-    )
+    return Training(nets, optimizers, schedules, loader, update, settings.steps, path)
 
 
 def play(networks, optimizers, settings, images, labels):

@@ -1,7 +1,7 @@
 """Super-resolution: trained on real photographs and measured on two that it has never seen."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,6 @@ class Settings:
     max_lr: float = 4e-3
 
     def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))  # from JSON it is a list
         check(self)
 
 
@@ -77,7 +76,7 @@ def build(path, settings, device):
     }
     return Training(
         networks, optimizers, schedules, Loader(crops, settings.batch_size, settings.epoch),
-        _update(networks, optimizers, schedules, settings), settings.steps, path, asdict(settings),
+        _update(networks, optimizers, schedules, settings), settings.steps, path,
     )  # fmt: skip
 
 
