@@ -11,10 +11,10 @@ All is measured on the two held-out photographs.
 from itertools import product
 from pathlib import Path
 
-import numpy as np
+from matplotlib.figure import Figure
 from measured import table, write
 
-from tinydeconv import models, viz
+from tinydeconv import models
 from tinydeconv.data import HELD_OUT
 from tinydeconv.models.superresolution import SCALES, UPSAMPLINGS, SuperResolution
 from tinydeconv.recipes import common, sr
@@ -81,9 +81,23 @@ def draw(path, pictures):
         top, left, side = sr.ZOOM[name]
         column = [pictures[term, upsampling][name] for upsampling in UPSAMPLINGS]
         images = [column[0]["clean"], column[0]["bicubic"], *(made["network"] for made in column)]
-        parts += [image[None, top : top + side, left : left + side] for image in images]
+        parts.append([image[top : top + side, left : left + side] for image in images])
+    panel(path, parts)
+
+
+def panel(path, parts):
+    """Draws rows of images, with what each row and each column is."""
+    figure = Figure((10.4, 8.6), dpi=100, layout="constrained")
+    axes = figure.subplots(len(parts), len(parts[0]))
+    for axis, title in zip(axes[0], ["photograph", "bicubic", *UPSAMPLINGS]):
+        axis.set_title(title)
+    for row, images, (name, term) in zip(axes, parts, product(HELD_OUT, TERMS)):
+        row[0].set_ylabel(f"{name}\n{term}")
+        for axis, image in zip(row, images):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
     path.parent.mkdir(exist_ok=True)
-    viz.grid(path, np.stack(parts), 2 + len(UPSAMPLINGS), 2)
+    figure.savefig(path)
 
 
 # ---------------------------------------------------------------- tables
