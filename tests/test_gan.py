@@ -10,7 +10,7 @@ from refusals import refused
 
 import tinydeconv as td
 from tinydeconv import data, models
-from tinydeconv.models import Discriminator, Generator
+from tinydeconv.models import Discriminator, Generator, PatchDiscriminator
 from tinydeconv.recipes import common, gan
 from tinydeconv.recipes.gan import LOSSES, RECIPES, Settings
 
@@ -54,6 +54,9 @@ def test_batch_norm_stands_where_the_paper_has_it():
     assert norms(Generator(5, (6, 4, 3))) == [6, 4, 3]  # but not after the last layer
     assert norms(Discriminator((3, 4, 6))) == [4, 6]  # but not after the first layer
     assert norms(Discriminator((3, 4, 6), spectral_norm=True)) == []
+    assert norms(Discriminator((3, 4, 6), batch_norm=False)) == []
+    assert norms(PatchDiscriminator((3, 4, 6))) == [4, 6]
+    assert norms(PatchDiscriminator((3, 4, 6), batch_norm=False)) == []
 
 
 @pytest.mark.parametrize("channels", [(6, 3), (3, 3)])
@@ -64,6 +67,25 @@ def test_a_bias_stands_where_no_batch_norm_takes_it_off(channels):
     assert biased(Generator(5, channels, 3)) == [False, True]
     assert biased(Discriminator(channels, 3)) == [True, False]
     assert biased(Discriminator(channels, 3, spectral_norm=True)) == [True, True]
+    assert biased(PatchDiscriminator(channels, 3)) == [True, False]
+    assert biased(PatchDiscriminator(channels, 3, batch_norm=False)) == [True, True]
+
+
+@pytest.mark.parametrize("height, width, places", [(8, 8, (2, 2)), (9, 30, (2, 7))])
+def test_a_patch_discriminator_takes_any_size_and_judges_places(height, width, places):
+    td.manual_seed(0)
+    network = PatchDiscriminator((3, 4), 2, batch_norm=False)
+    images = td.randn(2, 2, height, width).numpy()
+    logits = network(td.tensor(images)).detach()
+    assert logits.shape == (2, 1, *places)
+    images[..., :2, :2] = 9  # a corner, which the place at the other end of a row does not see
+    changed = network(td.tensor(images)).detach().numpy() != logits.numpy()
+    assert changed[..., 0, 0].all() and changed[..., -1].any() == (width < 20)
+
+
+def test_a_picture_too_small_for_a_patch_is_refused():
+    with refused(ValueError, "8 pixels a side or more", "(1, 1, 7, 9)"):
+        PatchDiscriminator((3, 4))(td.randn(1, 1, 7, 9))
 
 
 def test_the_first_weights_are_the_papers():
@@ -222,7 +244,7 @@ def test_the_settings_choose_the_networks():
     }  # fmt: skip
     assert networks["discriminator"].config == {
         "channels": [3, 4, 6, 12], "in_channels": 3, "classes": 10, "spectral_norm": True,
-        "activation": "leaky_relu",
+        "activation": "leaky_relu", "batch_norm": True,
     }  # fmt: skip
 
 

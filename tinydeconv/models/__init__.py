@@ -10,7 +10,7 @@ from tinydeconv.serialize import load_json
 
 from .classifier import Classifier
 from .denoiser import Denoiser
-from .gan import Discriminator, Generator
+from .gan import Discriminator, Generator, PatchDiscriminator
 from .superresolution import SuperResolution
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Denoiser",
     "Discriminator",
     "Generator",
+    "PatchDiscriminator",
     "SuperResolution",
     "load",
     "save",
@@ -25,7 +26,9 @@ __all__ = [
 
 MODELS = {
     model.__name__: model
-    for model in (Classifier, Denoiser, Discriminator, Generator, SuperResolution)
+    for model in (
+        Classifier, Denoiser, Discriminator, Generator, PatchDiscriminator, SuperResolution,
+    )  # fmt: skip
 }
 KEY = "tinydeconv.model"  # of the file's metadata
 

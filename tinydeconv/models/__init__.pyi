@@ -11,10 +11,12 @@ from tinydeconv.models.classifier import Classifier as Classifier
 from tinydeconv.models.denoiser import Denoiser as Denoiser
 from tinydeconv.models.gan import Discriminator as Discriminator
 from tinydeconv.models.gan import Generator as Generator
+from tinydeconv.models.gan import PatchDiscriminator as PatchDiscriminator
 from tinydeconv.models.superresolution import SuperResolution as SuperResolution
 
 __all__ = [
-    "Classifier", "Denoiser", "Discriminator", "Generator", "SuperResolution", "load", "save"
+    "Classifier", "Denoiser", "Discriminator", "Generator", "PatchDiscriminator", "SuperResolution",
+    "load", "save"
 ]
 MODELS: Any
 KEY: str

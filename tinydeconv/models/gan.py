@@ -69,26 +69,24 @@ class Discriminator(nn.Module):
         2018)
     spectral_norm: no layer enlarges a difference of its inputs (Miyato et al. 2018); it takes the
         place of batch norm
+    batch_norm: without it no picture's logit depends on the others of its batch
     """
 
     def __init__(
         self, channels=(32, 64, 128), in_channels=1, classes=0, spectral_norm=False,
-        activation="leaky_relu",
+        activation="leaky_relu", batch_norm=True,
     ):  # fmt: skip
         _check(channels, classes, activation)
         self.config = {
             "channels": list(channels), "in_channels": in_channels, "classes": classes,
-            "spectral_norm": spectral_norm, "activation": activation,
+            "spectral_norm": spectral_norm, "activation": activation, "batch_norm": batch_norm,
         }  # fmt: skip
         self.side = SIDE * 2 ** len(channels)
         features = channels[-1] * SIDE**2
-        layers = [nn.Conv2d(in_channels, channels[0], 4, stride=2, padding=1)]
-        for a, b in pairwise(channels):
-            layers += [ACTIVATIONS[activation]()]
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=spectral_norm)]
-            layers += [] if spectral_norm else [nn.BatchNorm2d(b)]
-        layers += [ACTIVATIONS[activation]()]
-        self.ladder = nn.Sequential(*layers, nn.Flatten())
+        normed = batch_norm and not spectral_norm
+        self.ladder = nn.Sequential(
+            *_halvings(channels, in_channels, activation, normed), nn.Flatten()
+        )
         self.last = nn.Linear(features, 1)
         self.embedding: Any = nn.Embedding(classes, features) if classes else None
         self.apply(_initialise)
@@ -110,6 +108,47 @@ class Discriminator(nn.Module):
         if _asks(self, labels):
             logits = logits + (self.embedding(labels) * features).sum(1)
         return logits
+
+
+class PatchDiscriminator(nn.Module):
+    """Pictures (N, in_channels, H, W) of any size to logits (N, 1, h, w): how real each looks
+    around each of h x w places (Li and Wand 2016; Isola et al. 2017).
+
+    channels: how many at half the size, at a quarter, and so on; the more of them, the larger the
+        patch that a logit sees, and H and W are at least 2^(their number + 1)
+    batch_norm: as in Discriminator
+    """
+
+    def __init__(self, channels=(32, 64), in_channels=1, activation="leaky_relu", batch_norm=True):
+        _check(channels, 0, activation)
+        self.config = {
+            "channels": list(channels), "in_channels": in_channels, "activation": activation,
+            "batch_norm": batch_norm,
+        }  # fmt: skip
+        self.least = 2 ** (len(channels) + 1)
+        self.ladder = nn.Sequential(*_halvings(channels, in_channels, activation, batch_norm))
+        self.last = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        self.apply(_initialise)
+
+    def forward(self, images):
+        if min(images.shape[2:]) < self.least:
+            raise ValueError(
+                f"expected images of {self.least} pixels a side or more, which the layers halve, "
+                f"got shape {images.shape}"
+            )
+        return self.last(self.ladder(images))
+
+
+def _halvings(channels, in_channels, activation, batch_norm):
+    """Convolutions that halve the size; batch norm, if there is any, after all but the first, which
+    sees how bright pictures are.
+    """
+    layers = [nn.Conv2d(in_channels, channels[0], 4, stride=2, padding=1)]
+    for a, b in pairwise(channels):
+        layers += [ACTIVATIONS[activation]()]
+        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=not batch_norm)]
+        layers += [nn.BatchNorm2d(b)] if batch_norm else []
+    return [*layers, ACTIVATIONS[activation]()]
 
 
 def _asks(network, labels):

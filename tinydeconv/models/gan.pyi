@@ -39,6 +39,22 @@ class Discriminator(Module):
         classes: int = 0,
         spectral_norm: bool = False,
         activation: str = "leaky_relu",
+        batch_norm: bool = True,
     ) -> None: ...
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor: ...
+    __call__ = forward
+
+class PatchDiscriminator(Module):
+    config: dict[str, Any]
+    ladder: Any
+    last: Any
+    least: Any
+    def __init__(
+        self,
+        channels: Sequence[int] = (32, 64),
+        in_channels: int = 1,
+        activation: str = "leaky_relu",
+        batch_norm: bool = True,
+    ) -> None: ...
+    def forward(self, images: Tensor) -> Tensor: ...
     __call__ = forward
