@@ -39,12 +39,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, channels, in_channels, classes, spectral_norm, activation):
+    def __init__(self, channels, in_channels, classes, spectral_norm, activation, batch_norm):
         super().__init__()
         layers = [nn.Conv2d(in_channels, channels[0], 4, 2, 1), ACTIVATIONS[activation]()]
         for a, b in pairwise(channels):
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=spectral_norm)]
-            layers += [] if spectral_norm else [nn.BatchNorm2d(b)]
+            normed = batch_norm and not spectral_norm
+            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=not normed)]
+            layers += [nn.BatchNorm2d(b)] if normed else []
             layers += [ACTIVATIONS[activation]()]
         self.ladder = nn.Sequential(*layers, nn.Flatten())
         self.last = nn.Linear(channels[-1] * SIDE**2, 1)
