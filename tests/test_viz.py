@@ -76,6 +76,23 @@ def test_loss_curve(tmp_path, drawn):
     assert mean.get_xdata()[[0, -1]].tolist() == [6, 300]
 
 
+def test_loss_curves_are_panels_above_one_axis_of_steps(tmp_path, drawn):
+    panels = {"distance": [-1.0, 2.0, 3.0], "norm": {"a": [1.0, 2, 2], "b": [1.0, 1, 0.1]}}
+    viz.loss_curves(tmp_path / "losses.png", panels)
+    above, below = drawn[0].axes
+    assert (above.get_ylabel(), below.get_ylabel()) == ("distance", "norm")
+    assert (above.get_xlabel(), below.get_xlabel()) == ("", "step")
+    assert (above.get_yscale(), below.get_yscale()) == ("linear", "log")  # -1, and 0.1 to 2
+    assert above.lines[0].get_ydata().tolist() == panels["distance"] and len(below.lines) == 4
+    assert above.get_xlim() == below.get_xlim() == (1, 3)
+
+
+@pytest.mark.parametrize("most, scale", [(9.9, "linear"), (10, "log")])
+def test_a_loss_curve_is_logarithmic_where_losses_differ_tenfold(drawn, most, scale):
+    viz.loss_curve(None, {"a": [1.0, most], "b": [2.0, 3.0]})
+    assert drawn[0].axes[0].get_yscale() == scale
+
+
 def test_a_loss_curve_of_one_step(tmp_path):
     viz.loss_curve(tmp_path / "loss.png", [0.5])
     assert os.listdir(tmp_path) == ["loss.png"]

@@ -77,19 +77,32 @@ def _draw_photograph(axes, name, images, top, left, side):
 
 def loss_curve(path, losses, label="loss"):
     """Draw the loss of every step, faint, and its running mean, on a logarithmic axis if all are
-    positive.
+    positive and the largest is ten times the smallest.
 
     losses: of one training, or {name: losses}
     label: name of the loss and, if it has one, its unit
     """
+    return loss_curves(path, {label: losses})
+
+
+def loss_curves(path, panels):
+    """Draw several loss_curve, one below the other: {label: losses}."""
+    figure = _figure(7, 4 if len(panels) == 1 else 3 * len(panels))
+    axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+    for axis, (label, losses) in zip(axes, panels.items()):
+        _draw_losses(axis, losses, label)
+    axes[-1].set_xlabel("step")
+    return _save(figure, path)
+
+
+def _draw_losses(axis, losses, label):
     named = losses if isinstance(losses, dict) else {"": losses}
     named = {name: np.asarray(of, dtype=np.float64) for name, of in named.items()}
     shapes = [of.shape for of in named.values()]
     if not shapes or any(len(shape) != 1 or 0 in shape for shape in shapes):
         raise ValueError(f"expected the losses of at least one step, got {shapes or 'none'}")
-    figure = _figure(7, 4)
-    axis = figure.subplots()
-    axis.set_yscale("log" if min(of.min() for of in named.values()) > 0 else "linear")
+    least, most = min(of.min() for of in named.values()), max(of.max() for of in named.values())
+    axis.set_yscale("log" if 0 < 10 * least <= most else "linear")
     for number, (name, of) in enumerate(named.items()):
         window, steps = max(1, len(of) // 50), np.arange(1, len(of) + 1)
         mean = np.convolve(of, np.full(window, 1 / window), mode="valid")
@@ -97,10 +110,9 @@ def loss_curve(path, losses, label="loss"):
         axis.plot(steps, of, color=f"C{number}", alpha=0.25, lw=0.6, label=f"{before}each step")
         told = f"{before}mean of the last {window}"
         axis.plot(steps[window - 1 :], mean, color=f"C{number}", label=told)
-    axis.set(xlabel="step", ylabel=label, xlim=(1, max(2, *(shape[0] for shape in shapes))))
+    axis.set(ylabel=label, xlim=(1, max(2, *(shape[0] for shape in shapes))))
     axis.grid(which="both", alpha=0.25)
     axis.legend()
-    return _save(figure, path)
 
 
 def grid(path, images, columns=None, scale=None):
@@ -125,6 +137,57 @@ def grid(path, images, columns=None, scale=None):
     page = np.pad(page, ((0, gap), (0, gap), (0, 0)), constant_values=0.5)
     page = page.repeat(scale, 0).repeat(scale, 1)
     write_image(path, page if channels == 3 else page[..., 0])
+
+
+def scatter(path, points, labels, names=("first number", "second number")):
+    """Draw points (n, 2), each as its label, a whole number, around zero in the middle.
+
+    names: of the two axes
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(
+            f"expected points (n, 2) and labels (n,), got shapes {points.shape} and {labels.shape}"
+        )
+    figure = _figure(7, 7)
+    axis = figure.subplots()
+    for label in np.unique(labels):
+        x, y = points[labels == label].T
+        axis.plot(x, y, ls="", marker=f"${label}$", ms=7, mew=0.3, color=f"C{label % 10}")
+    reach = 1.1 * (abs(points).max(initial=0) or 1)
+    axis.set(xlabel=names[0], ylabel=names[1], xlim=(-reach, reach), ylim=(-reach, reach))
+    axis.grid(alpha=0.25)
+    return _save(figure, path)
+
+
+def spectrogram(path, rows, rate, columns, quietest=-60):
+    """Draw how strong each frequency of short waves is at each time, in dB of a sine of amplitude
+    1, a wave a panel, all in the same colours.
+
+    rows: {label: waves (n, length) in [-1, 1]}; columns: names of the n
+    rate: samples a second; quietest: dB, what is below looks the same
+    """
+    figure = _figure(0.6 + 1.35 * len(columns), 0.7 + 1.7 * len(rows))
+    axes = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+    window, hop = 256, 32  # samples; a pixel stands around the middle of its window
+    hann = np.sin(np.pi * np.arange(window) / window) ** 2
+    wide, high = 1000 * hop / rate, rate / 1000 / window  # of a pixel
+    for line, (label, waves) in zip(axes, rows.items()):
+        line[0].set_ylabel(f"{label}\nfrequency, kHz")
+        for axis, wave in zip(line, waves):
+            parts = np.lib.stride_tricks.sliding_window_view(np.pad(wave, window // 2), window)
+            amplitude = abs(np.fft.rfft(parts[::hop] * hann)) * (2 / hann.sum())
+            level = 20 * np.log10(np.maximum(amplitude, 10 ** (quietest / 20)))
+            edges = -wide / 2, (len(level) - 0.5) * wide, -high / 2, rate / 2000 + high / 2
+            shown = axis.imshow(
+                level.T, cmap="magma", vmin=quietest, vmax=0, origin="lower", aspect="auto",
+                extent=edges, interpolation="nearest",
+            )  # fmt: skip
+    for first, last, name in zip(axes[0], axes[-1], columns):
+        first.set_title(name, fontsize=10)
+        last.set_xlabel("time, ms")
+    figure.colorbar(shown, ax=axes, label="level, dB", pad=0.01)
+    return _save(figure, path)
 
 
 def step_curve(path, steps, forward, central, title=""):

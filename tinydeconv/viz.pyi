@@ -27,12 +27,29 @@ def loss_curve(
     losses: Sequence[float] | Mapping[str, Sequence[float]],
     label: str = "loss",
 ) -> Any: ...
+def loss_curves(
+    path: str | os.PathLike[str] | None,
+    panels: Mapping[str, Sequence[float] | Mapping[str, Sequence[float]]],
+) -> Any: ...
 def grid(
     path: str | os.PathLike[str] | None,
     images: _Array,
     columns: int | None = None,
     scale: int | None = None,
 ) -> None: ...
+def scatter(
+    path: str | os.PathLike[str] | None,
+    points: _Array,
+    labels: _Array,
+    names: Sequence[str] = ...,
+) -> Any: ...
+def spectrogram(
+    path: str | os.PathLike[str] | None,
+    rows: Mapping[str, _Array],
+    rate: int,
+    columns: Sequence[str],
+    quietest: float = -60,
+) -> Any: ...
 def step_curve(
     path: str | os.PathLike[str] | None,
     steps: _Array,

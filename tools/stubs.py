@@ -30,11 +30,15 @@ FACES = [
     *("nn.module", "nn.init"),
     *("nn.functional", "nn.utils.parametrizations", "nn.utils", "nn", "optim.lr_scheduler"),
     *("optim", "metrics", "restore", "data.transforms", "data", "viz", "exercises"),
-    *("models.classifier", "models.denoiser", "models.gan", "models.superresolution", "models"),
+    *("models.classifier", "models.denoiser", "models.gan", "models.superresolution"),
+    "models.filler",
+    *("models.texture", "models.tones", "models.unet", "models.vae", "models"),
     ".",
 ]
 OF_TENSORS = {"tensor", "ops", "nn.init", "nn.functional", "nn", "models.classifier"}
-OF_TENSORS |= {"models.denoiser", "models.gan", "models.superresolution"}
+OF_TENSORS |= {"models.denoiser", "models.gan", "models.superresolution", "models.unet"}
+OF_TENSORS |= {"models.filler"}
+OF_TENSORS |= {"models.texture", "models.tones", "models.vae"}
 # `x == 1` is a Tensor, and a schedule's step() may take more than its base's
 HEADER = ["# Written by tools/stubs.py: do not edit.", '# mypy: disable-error-code="override"', ""]
 MODULES = {"np": "numpy as np", "npt": "numpy.typing as npt"} | {m: m for m in ("contextlib", "os")}

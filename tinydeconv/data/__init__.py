@@ -9,6 +9,7 @@ from .images import read_image, rgb2gray, write_image
 from .loader import Images, Loader
 from .noise import add_noise, estimate_sigma
 from .photographs import HELD_OUT, PHOTOGRAPHS, SIGMA, TEXTURES, TRAINING, Crops, photograph
+from .tones import TIMBRES, Tones, write_wave
 
 __all__ = [
     "GLYPHS",
@@ -16,11 +17,13 @@ __all__ = [
     "PHOTOGRAPHS",
     "SIGMA",
     "TEXTURES",
+    "TIMBRES",
     "TRAINING",
     "Crops",
     "Glyphs",
     "Images",
     "Loader",
+    "Tones",
     "add_noise",
     "digits",
     "estimate_sigma",
@@ -32,4 +35,5 @@ __all__ = [
     "rgb2gray",
     "transforms",
     "write_image",
+    "write_wave",
 ]

@@ -9,9 +9,10 @@ import os
 from tinydeconv.data import transforms as transforms
 
 __all__ = [
-    "GLYPHS", "HELD_OUT", "PHOTOGRAPHS", "SIGMA", "TEXTURES", "TRAINING", "Crops", "Glyphs",
-    "Images", "Loader", "add_noise", "digits", "estimate_sigma", "fashion_mnist", "image_folder",
-    "mnist", "photograph", "read_image", "rgb2gray", "transforms", "write_image"
+    "GLYPHS", "HELD_OUT", "PHOTOGRAPHS", "SIGMA", "TEXTURES", "TIMBRES", "TRAINING", "Crops",
+    "Glyphs", "Images", "Loader", "Tones", "add_noise", "digits", "estimate_sigma", "fashion_mnist",
+    "image_folder", "mnist", "photograph", "read_image", "rgb2gray", "transforms", "write_image",
+    "write_wave"
 ]
 def fashion_mnist(
     train: bool = True,
@@ -93,4 +94,12 @@ class Crops:
     def crop(self, epoch: int, index: int) -> tuple[_Array, _Array, float]: ...
     def batch(self, epoch: int, indices: Sequence[int]) -> tuple[_Array, _Array, _Array]: ...
 
-def photograph(name: str) -> _Array: ...
+def photograph(name: str, colour: bool = False) -> _Array: ...
+TIMBRES: Any
+
+class Tones:
+    seed: int
+    def __init__(self, seed: int = 0) -> None: ...
+    def batch(self, epoch: int, indices: Sequence[int]) -> tuple[_Array, _Array, _Array]: ...
+
+def write_wave(path: str | os.PathLike[str], wave: _Array, rate: int = 8000) -> None: ...

@@ -37,15 +37,19 @@ SIGMA = 25 / 255  # standard deviation of the noise, for pixels in [0, 1]
 
 
 @cache
-def photograph(name):
-    """The named photograph, grey (rgb2gray), float32 (H, W) in [0, 1], read-only."""
+def photograph(name, colour=False):
+    """The named photograph, grey (rgb2gray), float32 (H, W) in [0, 1], read-only; with `colour`
+    (H, W, 3), if it has any.
+    """
     if name not in PHOTOGRAPHS:
         raise ValueError(f"no photograph named {name!r}; there are {', '.join(PHOTOGRAPHS)}")
     package, _, file = PHOTOGRAPHS[name].partition("/")
     image = read_image(Path(images_extra(package).__file__).parent / file)
-    grey = rgb2gray(image) if image.ndim == 3 else image
-    grey.setflags(write=False)  # it is shared by all who ask
-    return grey
+    if colour and image.ndim == 2:
+        raise ValueError(f"the photograph {name} has no colour")
+    image = image if colour or image.ndim == 2 else rgb2gray(image)
+    image.setflags(write=False)  # it is shared by all who ask
+    return image
 
 
 class Crops:

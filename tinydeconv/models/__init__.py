@@ -10,16 +10,26 @@ from tinydeconv.serialize import load_json
 
 from .classifier import Classifier
 from .denoiser import Denoiser
+from .filler import Filler
 from .gan import Discriminator, Generator, PatchDiscriminator
 from .superresolution import SuperResolution
+from .texture import TextureGenerator
+from .tones import ToneGenerator
+from .unet import UNet
+from .vae import VAE
 
 __all__ = [
     "Classifier",
     "Denoiser",
     "Discriminator",
+    "Filler",
     "Generator",
     "PatchDiscriminator",
     "SuperResolution",
+    "TextureGenerator",
+    "ToneGenerator",
+    "UNet",
+    "VAE",
     "load",
     "save",
 ]
@@ -28,6 +38,8 @@ MODELS = {
     model.__name__: model
     for model in (
         Classifier, Denoiser, Discriminator, Generator, PatchDiscriminator, SuperResolution,
+        Filler,
+        TextureGenerator, ToneGenerator, UNet, VAE,
     )  # fmt: skip
 }
 KEY = "tinydeconv.model"  # of the file's metadata

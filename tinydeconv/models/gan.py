@@ -6,18 +6,27 @@ judge, every step doubles or halves the size, and batch norm stands between. Pic
 [-1, 1], as tanh makes them.
 """
 
+from functools import partial
 from itertools import pairwise
+from math import exp
 from typing import Any
 
 from .. import nn
+from ..nn import functional as F
 from ..nn.utils.parametrizations import spectral_norm as spectrally_normed
-from ..ops import cat
+from ..ops import cat, tensor
 
 SIDE = 4  # pixels, of the smallest picture inside
 ACTIVATIONS = {
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.2),
     "prelu": nn.PReLU,
+}
+UPSAMPLINGS = ("transposed4", "transposed3", "bilinear", "gaussian", "resize", "shuffle")
+SIGMA = 1.25  # pixels of the doubled picture
+TAPS = {  # along an axis, of kernels that are not learned
+    "bilinear": [1.0, 3.0, 3.0, 1.0],
+    "gaussian": [exp(-0.5 * (at / SIGMA) ** 2) for at in (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)],
 }
 
 
@@ -29,15 +38,23 @@ class Generator(nn.Module):
     classes: from 1 on it takes labels (N,) too, whose embedding stands beside the noise (Mirza and
         Osindero 2014)
     activation: "relu", "leaky_relu" (slope 0.2) or "prelu"
+    upsampling: how each step doubles the size: a transposed convolution of stride 2, with kernel 4
+        ("transposed4") or 3 ("transposed3"); a convolution of kernel 3 after a doubling that is not
+        learned, a fixed "bilinear" or "gaussian" kernel or nearest neighbours ("resize"); or such a
+        convolution before a pixel shuffle, whose pixels start equal ("shuffle"; ICNR, Aitken et al.
+        2017)
     """
 
     def __init__(
-        self, latent=64, channels=(128, 64, 32), out_channels=1, classes=0, activation="relu"
-    ):
+        self, latent=64, channels=(128, 64, 32), out_channels=1, classes=0, activation="relu",
+        upsampling="transposed4",
+    ):  # fmt: skip
         _check(channels, classes, activation)
+        if upsampling not in UPSAMPLINGS:
+            raise ValueError(f"expected upsampling {', '.join(UPSAMPLINGS)}, got {upsampling!r}")
         self.config = {
             "latent": latent, "channels": list(channels), "out_channels": out_channels,
-            "classes": classes, "activation": activation,
+            "classes": classes, "activation": activation, "upsampling": upsampling,
         }  # fmt: skip
         self.side = SIDE * 2 ** len(channels)
         self.embedding: Any = nn.Embedding(classes, latent) if classes else None
@@ -46,9 +63,14 @@ class Generator(nn.Module):
         for a, b in pairwise((*channels, None)):
             layers += [nn.BatchNorm2d(a), ACTIVATIONS[activation]()]
             # the next batch norm would take a bias off again; there is none after the last layer
-            layers += [nn.ConvTranspose2d(a, b or out_channels, 4, stride=2, padding=1, bias=not b)]
+            layers += _doubling(upsampling, a, b or out_channels, not b)
         self.ladder = nn.Sequential(*layers, nn.Tanh())
         self.apply(_initialise)
+        if upsampling == "shuffle":
+            start = partial(nn.init.normal_, std=0.02)
+            for layer in self.ladder:
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.icnr_(layer.weight, start)
         if self.embedding is not None:
             # as long as a one-hot vector: labels as large as the noise would drown it, and every
             # picture of a class would be the same
@@ -58,6 +80,25 @@ class Generator(nn.Module):
         if _asks(self, labels):
             noise = cat([noise, self.embedding(labels)], 1)
         return self.ladder(self.first(noise))
+
+
+class FixedDoubling(nn.Module):
+    """Channels (N, C, H, W) twice as large, each by itself: a transposed convolution whose kernel
+    is not learned, the product of these taps along both axes.
+
+    The taps of each phase are made to add up to 1, so what is constant stays so, but at the rim.
+    """
+
+    def __init__(self, taps):
+        phases = tensor(taps).reshape(-1, 2)
+        row = (phases / phases.sum(0)).flatten()
+        self.kernel: Any = nn.Buffer((row[:, None] * row)[None, None])
+        self.padding = len(row) // 2 - 1
+
+    def forward(self, x):
+        channels = x.shape[1]
+        kernel = self.kernel.expand(channels, -1, -1, -1)
+        return F.conv_transpose2d(x, kernel, stride=2, padding=self.padding, groups=channels)
 
 
 class Discriminator(nn.Module):
@@ -137,6 +178,19 @@ class PatchDiscriminator(nn.Module):
                 f"got shape {images.shape}"
             )
         return self.last(self.ladder(images))
+
+
+def _doubling(upsampling, a, b, bias):
+    """Layers that make b channels of twice the size of a channels."""
+    if upsampling == "transposed4":
+        return [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=bias)]
+    if upsampling == "transposed3":
+        return [nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1, bias=bias)]
+    if upsampling == "shuffle":
+        return [nn.Conv2d(a, 4 * b, 3, padding=1, bias=bias), nn.PixelShuffle(2)]
+    nearest = upsampling == "resize"
+    double = nn.Upsample(scale_factor=2) if nearest else FixedDoubling(TAPS[upsampling])
+    return [double, nn.Conv2d(a, b, 3, padding=1, bias=bias)]
 
 
 def _halvings(channels, in_channels, activation, batch_norm):

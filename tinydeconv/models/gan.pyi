@@ -8,6 +8,9 @@ from typing import Any
 
 SIDE: int
 ACTIVATIONS: Any
+UPSAMPLINGS: Any
+SIGMA: float
+TAPS: Any
 
 class Generator(Module):
     config: dict[str, Any]
@@ -22,8 +25,16 @@ class Generator(Module):
         out_channels: int = 1,
         classes: int = 0,
         activation: str = "relu",
+        upsampling: str = "transposed4",
     ) -> None: ...
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor: ...
+    __call__ = forward
+
+class FixedDoubling(Module):
+    kernel: Any
+    padding: Any
+    def __init__(self, taps: Sequence[float]) -> None: ...
+    def forward(self, x: Tensor) -> Tensor: ...
     __call__ = forward
 
 class Discriminator(Module):
