@@ -51,7 +51,7 @@ def test_help_names_the_commands_and_is_quick():
         "except SystemExit: print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
-    for name in ("train", "denoise", "upscale", "sample", "gradcheck", "bench", "info"):
+    for name in ("train", "denoise", "upscale", "sample", "apply", "gradcheck", "bench", "info"):
         assert name in done.stdout.splitlines()[0] or f"\n    {name}" in done.stdout
     loaded = set(done.stdout.splitlines()[-1].split())
     assert not loaded & {"matplotlib", "PIL", "skimage", "sklearn", "tqdm", "tinydeconv.opcases"}
@@ -234,6 +234,8 @@ def files(tmp_path_factory):
 
     td.manual_seed(0)
     models.save(models.SuperResolution(2, "shuffle", (4, 4, 4)), folder / "sr.safetensors")
+    models.save(models.UNet(1, 1, (2, 3)), folder / "unet.safetensors")
+    models.save(models.TextureGenerator(3, (4, 4)), folder / "texture.safetensors")
     for name in ("pictures", "nothing", "lonely", "small", "painter"):
         (folder / name).mkdir()
     painter = models.Generator(latent=3, channels=(4, 4, 4), classes=10)
@@ -388,6 +390,9 @@ BAD = {
     "out below a file": (denoise(out="photo.png/clean.png"), ["photo.png"]),
     "out in a folder that cannot be written": (denoise(out="/proc/clean.png"), ["/proc"]),
     "out is a folder": (denoise(out="sub"), ["sub"]),
+    "holes in disorder": ("train fill --smallest 9 --largest 5", ["smallest to largest", "9 to 5"]),
+    "hole as large as all": ("train fill --largest 32", ["leave something", "32"]),
+    "JPEG quality of none": ("train dejpeg --best 101", ["quality", "100", "101"]),
     "run below a file": ("train denoise --out photo.png/run", ["photo.png/run"]),
     "run is a file": ("train denoise --out photo.png", ["photo.png"]),
     "run in a folder that cannot be written": ("train denoise --out /proc/run", ["/proc/run"]),
@@ -429,7 +434,9 @@ BAD = {
     "a folder without images": ("train dcgan --data nothing", ["nothing", "image"]),
     "a folder with one image": ("train dcgan --data lonely", ["lonely", "1"]),
     "unknown loss": ("train dcgan --loss lost", ["--loss", "'lost'", "hinge"]),
+    "unknown likelihood": ("train vae --likelihood laplace", ["--likelihood", "'laplace'"]),
     "unknown size": ("train dcgan --size 48", ["--size", "32", "64"]),
+    "no critic": ("train wgan --critic-steps 0", ["--critic-steps", "at least 1", "'0'"]),
     "a batch of one": ("train dcgan --batch-size 1", ["--batch-size", "at least 2", "'1'"]),
     "endless rate": ("train dcgan --generator-lr inf", ["--generator-lr", "'inf'"]),
     "too many classes": ("train cgan --classes 11", ["classes", "10", "11"]),
@@ -444,6 +451,15 @@ BAD = {
     "more samples than memory": (f"sample painter --n {10**15}", ["allocate", str(10**15)]),
     "samples into a missing folder": ("sample painter --out no/a.png", ["no", "does not exist"]),
     "samples that are no image": ("sample painter --out samples.xyz", ["samples.xyz", ".png"]),
+    "a size that is none": ("sample texture.safetensors --size 9", ["--size", "2048x1024", "'9'"]),
+    "a size of small pictures": ("sample painter --size 9x9", ["Generator", "--n", "--size"]),
+    "a class of texture": ("sample texture.safetensors --class 1", ["--size", "--class"]),
+    "a tile of odd size": ("sample texture.safetensors --size 8x9 --tile", ["4 pixels", "8 x 9"]),
+    "more texture than memory": (f"sample texture.safetensors --size {10**8}x99999", ["allocate"]),
+    "no such texture": ("train texture --texture sand", ["'sand'", "brick", "grass", "gravel"]),
+    "texture that is a folder": ("train texture --texture pictures", ["'pictures'", "a folder"]),
+    "texture that is too small": ("train texture --texture photo.png", ["96", "64 x 64"]),
+    "crop larger than the texture": ("train texture --crop 513", ["513", "512 x 512"]),
     "enlarge what is missing": ("upscale no.png", ["no.png", "image"]),
     "enlarge three times": ("upscale photo.png --scale 3", ["--scale", "3", "2", "4"]),
     "enlarge with a denoiser": (
@@ -458,6 +474,23 @@ BAD = {
         "upscale photo.png --weights sr.safetensors --out big.xyz",
         ["big.xyz", ".png"],
     ),
+    "apply nothing": ("apply", ["RUN", "PHOTO"]),
+    "apply what is missing": ("apply nowhere photo.png", ["nowhere"]),
+    "apply to what is missing": ("apply unet.safetensors no.png", ["no.png", "image"]),
+    "apply a folder without weights": ("apply run photo.png", ["run", "weights.safetensors"]),
+    "apply a denoiser": ("apply w.safetensors photo.png", ["w.safetensors", "Denoiser"]),
+    "apply swapped words": ("apply photo.png unet.safetensors", ["photo.png", "safetensors"]),
+    "apply over the picture": (
+        "apply unet.safetensors photo.png --out photo.png",
+        ["photo.png", "another file"],
+    ),
+    "apply into no image": (
+        "apply unet.safetensors photo.png --out new.xyz",
+        ["new.xyz", ".png"],
+    ),
+    "unknown task": ("train pix2pix --task maps", ["--task", "'maps'", "edges", "colour"]),
+    "hide more than there is": ("train pix2pix --hidden 40", ["hidden", "32", "40"]),
+    "nothing to learn by": ("train pix2pix --l1 0 --adversarial 0", ["l1", "adversarial"]),
     "denoise with the weights of another network": (
         denoise(weights="sr.safetensors"),
         ["sr.safetensors", "Denoiser", "SuperResolution"],

@@ -467,7 +467,15 @@ SMALL = {  # of each recipe
     "classify": {"channels": (2, 2), "batch_size": 2},
     "dcgan": {"channels": (3, 2, 2), "judges": (2, 2, 3), "batch_size": 2, "latent": 3},
     "cgan": {"channels": (3, 2, 2), "judges": (2, 2, 3), "batch_size": 2, "spectral_norm": True},
+    "wgan": {"channels": (3, 2, 2), "judges": (2, 2, 3), "batch_size": 2, "latent": 3},
+    "vae": {"channels": (3, 2, 2), "batch_size": 2, "latent": 3, "likelihood": "gaussian"},
+    "cvae": {"channels": (3, 2, 2), "batch_size": 2, "latent": 3},
+    "pix2pix": {"channels": (3, 2), "judges": (2, 2), "batch_size": 2},
+    "tones": {"channels": (3, 2, 2, 2), "batch_size": 1, "harmonics": 1, "windows": (16, 8)},
+    "fill": {"channels": (2, 3), "batch_size": 2, "outside": 0.1},
+    "dejpeg": {"channels": (2, 3), "batch_size": 1, "crop": 16},
     "sr": {"channels": (3, 2, 2), "batch_size": 1, "crop": 8, "adversarial": 0.1},
+    "texture": {"channels": (3, 2), "judges": (2, 2), "batch_size": 2, "crop": 32, "latent": 3},
 }
 
 

@@ -38,7 +38,7 @@ def test_the_command_is_the_default_recipe(name):
     assert told["seconds"] < 12 * 60
     for picture in gallery.PICTURES[name]:
         path = ROOT / "docs" / "gallery" / f"{name}-{picture}"
-        assert min(Image.open(path).size) >= 300
+        assert path.suffix == ".wav" or min(Image.open(path).size) >= 300
         assert f"(gallery/{path.name})" in PAGE.read_text(encoding="utf-8")
 
 

@@ -240,7 +240,7 @@ def test_the_settings_choose_the_networks():
     networks = gan.networks(settings, 3)
     assert networks["generator"].config == {
         "latent": 7, "channels": [12, 6, 4, 2], "out_channels": 3, "classes": 10,
-        "activation": "prelu",
+        "activation": "prelu", "upsampling": "transposed4",
     }  # fmt: skip
     assert networks["discriminator"].config == {
         "channels": [3, 4, 6, 12], "in_channels": 3, "classes": 10, "spectral_norm": True,

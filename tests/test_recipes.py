@@ -13,7 +13,7 @@ import tinydeconv as td
 from tinydeconv import cli, models
 from tinydeconv.recipes import common
 from tinydeconv.recipes.common import check, option
-from tinydeconv.recipes.sample import BATCH, draw, samples
+from tinydeconv.recipes.sample import BATCH, sample, samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,18 +182,18 @@ def test_a_class_that_is_not_there_is_refused():
 
 def test_the_picture_of_samples(tmp_path):
     models.save(generator(classes=3), tmp_path / "generator.safetensors")
-    draw(tmp_path, 6, 0, None, tmp_path / "a.png")
-    draw(tmp_path / "generator.safetensors", 6, 0, None, tmp_path / "b.png")
+    sample(tmp_path, tmp_path / "a.png", n=6)
+    sample(tmp_path / "generator.safetensors", tmp_path / "b.png", n=6)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert Image.open(tmp_path / "a.png").size[0] > 300  # three columns, one a class
     with refused(FileNotFoundError, tmp_path / "nowhere"):
-        draw(tmp_path / "nowhere", 6, 0, None, tmp_path / "c.png")
+        sample(tmp_path / "nowhere", tmp_path / "c.png", n=6)
     (tmp_path / "empty").mkdir()
     with refused(FileNotFoundError, tmp_path / "empty", "generator.safetensors"):
-        draw(tmp_path / "empty", 6, 0, None, tmp_path / "c.png")
+        sample(tmp_path / "empty", tmp_path / "c.png", n=6)
     models.save(models.Denoiser((2, 3)), tmp_path / "d.safetensors")
     with refused(ValueError, "Generator", "Denoiser", tmp_path / "d.safetensors"):
-        draw(tmp_path / "d.safetensors", 6, 0, None, tmp_path / "c.png")
+        sample(tmp_path / "d.safetensors", tmp_path / "c.png", n=6)
     assert not (tmp_path / "c.png").exists()
 
 

@@ -1,4 +1,4 @@
-"""The commands: tinydeconv train, denoise, upscale, sample, gradcheck, bench, info.
+"""The commands: tinydeconv train, denoise, upscale, sample, apply, gradcheck, bench, info.
 
 What the user got wrong is told in one line, with exit code 2. Errors are caught where the user's
 input is read and where files are written; anywhere else an error is a bug and keeps its traceback.
@@ -21,7 +21,15 @@ RECIPES = {
     "classify": "tell digits and letters apart",
     "dcgan": "paint characters from noise, against a critic that learns too",
     "cgan": "the same, each character on request",
+    "wgan": "paint characters, against a critic that measures a distance",
+    "vae": "put characters into a few numbers, and paint them from numbers",
+    "cvae": "the same, each character on request",
     "sr": "enlarge photographs",
+    "texture": "paint textures of any size, from one photograph",
+    "fill": "fill holes in characters, and learn from it to read with few labels",
+    "dejpeg": "remove the traces of JPEG compression",
+    "pix2pix": "outlines to digits, or grey photographs to colour",
+    "tones": "short tones of eight timbres, as a sound file",
 }
 
 
@@ -111,11 +119,13 @@ def _denoise(options):
 
 
 def _sample(options):
-    from .recipes.sample import draw
+    from .recipes.sample import sample
 
+    names = ("n", "label", "size", "tile")  # and what is not given is the page's to decide
+    asked = {name: value for name in names if (value := getattr(options, name)) is not None}
     with _users_input():
-        draw(options.run, options.n, options.seed, options.label, options.out)
-    print(options.out)
+        out = sample(options.run, options.out, options.seed, **asked)
+    print(out)
     return 0
 
 
@@ -133,6 +143,22 @@ def _upscale(options):
     large = upscale(model, image)
     with _users_input():
         write_image(out, large)
+    print(out)
+    return 0
+
+
+def _apply(options):
+    from .data import read_image, write_image
+    from .recipes.apply import load, translate
+
+    out = options.out or options.photo.with_name(f"{options.photo.stem}-applied.png")
+    with _users_input():
+        model = load(options.run, _device(options.device))
+        image = read_image(options.photo)
+        _require_another_file(out, options.photo)
+    painted = translate(model, image)
+    with _users_input():
+        write_image(out, painted)
     print(out)
     return 0
 
@@ -264,10 +290,13 @@ def _parser(arguments):
 
     sample = commands.add_parser("sample", help="pictures that a trained generator paints")
     sample.add_argument(
-        "run", metavar="RUN", type=Path, help="folder of `tinydeconv train dcgan`, or its weights"
+        "run",
+        metavar="RUN",
+        type=Path,
+        help="folder of `tinydeconv train dcgan` or `texture`, or its weights",
     )
     sample.add_argument(
-        "--n", metavar="N", type=_whole_number(1), default=64, help="how many (default: 64)"
+        "--n", metavar="N", type=_whole_number(1), help="how many small pictures (default: 64)"
     )
     sample.add_argument(
         "--seed", metavar="S", type=_whole_number(0), default=0, help="of the noise (default: 0)"
@@ -280,11 +309,16 @@ def _parser(arguments):
         help="of a conditional generator (default: all in turn)",
     )
     sample.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path("samples.png"),
-        help="the picture of all (default: %(default)s)",
+        "--size", metavar="WxH", type=_size, help="pixels of a texture (default: 512x512)"
+    )
+    sample.add_argument(
+        "--tile",
+        action="store_true",
+        default=None,
+        help="a texture that fits itself on all sides, to be laid side by side",
+    )
+    sample.add_argument(
+        "--out", metavar="FILE", type=Path, help="what to write to (default: samples.png)"
     )
     sample.set_defaults(command=_sample)
 
@@ -307,6 +341,24 @@ def _parser(arguments):
     )
     _add_device(upscale, "auto")
     upscale.set_defaults(command=_upscale)
+
+    apply = commands.add_parser(
+        "apply",
+        help="send a picture through a trained network of image to image",
+        description="Writes what the network makes of a picture of any size, with 8 bits.",
+    )
+    apply.add_argument(
+        "run", metavar="RUN", type=Path, help="folder of `tinydeconv train pix2pix`, or its weights"
+    )
+    apply.add_argument("photo", metavar="PHOTO", type=Path, help="an image file of any size")
+    apply.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="such as new.png (default: PHOTO-applied.png, beside the picture)",
+    )
+    _add_device(apply, "auto")
+    apply.set_defaults(command=_apply)
 
     gradcheck = commands.add_parser("gradcheck", help="check derivatives by finite differences")
     gradcheck.add_argument("op", metavar="OP", nargs="*", help="such as conv2d (default: all)")
@@ -412,6 +464,15 @@ def _number(text, most=inf):
 
 def _noise_level(text):
     return _number(text, 255)
+
+
+def _size(text):
+    width, x, height = text.partition("x")
+    if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(
+            f"expected a width and a height in pixels, such as 2048x1024, got {text!r}"
+        )
+    return int(width), int(height)
 
 
 def _whole_number(least):

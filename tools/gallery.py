@@ -20,7 +20,12 @@ from tinydeconv.serialize import load_json, write_atomically
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = {  # of each run
     "classify": ["hardest.png"], "dcgan": ["samples.png"], "cgan": ["samples.png"],
+    "wgan": ["samples.png", "wasserstein.png"],
     "sr": ["upscale.png"],
+    **{f"pix2pix{of}": ["translated.png"] for of in ("", "-l1", "-colour", "-colour-l1")},
+    **{f"texture-{name}": ["texture.png", "tile.png"] for name in ("brick", "grass", "gravel")},
+    "tones": ["tones.png", "tones.wav"],
+    "fill": ["filled.png"], "dejpeg": ["dejpeg.png"],
 }  # fmt: skip
 MARKED = re.compile(r"<!-- run ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 COMPARED = re.compile(r"<!-- scores ([\w -]+) -->\n.*?<!-- end -->", re.DOTALL)

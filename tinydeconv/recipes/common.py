@@ -13,7 +13,12 @@ from tinydeconv import models
 from tinydeconv.data.images import images_extra
 from tinydeconv.train import read_settings
 
-PAGES = {"denoise": "denoise", "classify": "classify", "dcgan": "gan", "cgan": "gan", "sr": "sr"}
+PAGES = {
+    "denoise": "denoise", "classify": "classify", "dcgan": "gan", "cgan": "gan", "sr": "sr",
+    "wgan": "wgan", "pix2pix": "pix2pix",
+    "fill": "fill", "dejpeg": "dejpeg",
+    "vae": "vae", "cvae": "vae", "texture": "texture", "tones": "tones",
+}  # fmt: skip
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -87,7 +92,8 @@ def resume(name, folder, device="cpu"):
         if (found := told.get("recipe", "denoise")) != name:
             raise ValueError(f"expected the checkpoint of {name}, got {found!r:.40}")
         settings = settings_of(told, name)
-        models.require_room({"channels": settings.channels}, td.load(path))
+        sizes = {of: vars(settings)[of] for of in ("channels", "latent") if of in vars(settings)}
+        models.require_room(sizes, td.load(path))
         training = _build(name, path, settings, device)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import tinydeconv as td
 from tinydeconv import data, metrics, models, ops, optim, viz
-from tinydeconv.models.gan import ACTIVATIONS
+from tinydeconv.models.gan import ACTIVATIONS, UPSAMPLINGS
 from tinydeconv.nn import functional as F
 from tinydeconv.recipes.common import check, made, option, settings_of, stages
 from tinydeconv.recipes.learned import device_of
@@ -106,6 +106,7 @@ class Settings:
     channels: tuple = (128, 64, 32)  # of the generator at 4 pixels, 8 and so on
     judges: tuple = (32, 64, 128)  # channels of the discriminator at half the size and so on
     activation: str = option("relu", "of the generator", choices=tuple(ACTIVATIONS))
+    upsampling: str = option("transposed4", "how it doubles the size", choices=UPSAMPLINGS)
     loss: str = option("non-saturating", "the rules of the game", choices=tuple(LOSSES))
     generator_lr: float = option(1e-3, "the largest learning rate, at first")
     discriminator_lr: float = option(5e-4, "likewise")
@@ -133,25 +134,34 @@ RECIPES = {
 
 def networks(settings, image_channels):
     """{"generator": ..., "discriminator": ...}."""
-    channels, judges = settings.channels, settings.judges
-    if settings.size == 64:  # one resolution more
-        channels, judges = (2 * channels[0], *channels), (*judges, 2 * judges[-1])
-
+    channels, judges = ladders(settings)
     return {
         "generator": models.Generator(
-            settings.latent, channels, image_channels, settings.classes, settings.activation
+            settings.latent, channels, image_channels, settings.classes, settings.activation,
+            settings.upsampling,
         ),
         "discriminator": models.Discriminator(
             judges, image_channels, settings.classes, settings.spectral_norm
         ),
-    }
+    }  # fmt: skip
+
+
+def ladders(settings):
+    """The channels of both players, with one resolution more where pictures are twice as large."""
+    channels, judges = settings.channels, settings.judges
+    if settings.size == 64:
+        channels, judges = (2 * channels[0], *channels), (*judges, 2 * judges[-1])
+    return channels, judges
 
 
 # ---------------------------------------------------------------- data
 
 
-def data_set(settings):
-    """Batches (images, labels), uint8 (n, 1 or 3, size, size) and int64 (n,)."""
+def data_set(settings, batches=1):
+    """Batches (images, labels), uint8 (n, 1 or 3, size, size) and int64 (n,).
+
+    batches: how many of batch_size images a step takes
+    """
     name, size, classes = settings.data, settings.size, settings.classes
     if name == "glyphs":
         return data.Glyphs(classes or 10, size, settings.seed)
@@ -165,10 +175,9 @@ def data_set(settings):
         raise ValueError(f"expected data to be {NAMES} or a folder of images, got {name!r}")
     if classes not in (0, known):
         raise ValueError(f"expected classes to be 0 or {known}, as {name} has, got {classes}")
-    if len(images) < settings.batch_size:
-        raise ValueError(
-            f"expected {settings.batch_size} images or more, a batch_size, {name} has {len(images)}"
-        )
+    if len(images) < (least := batches * settings.batch_size):
+        taken = f"{batches} times a batch_size" if batches > 1 else "a batch_size"
+        raise ValueError(f"expected {least} images or more, {taken}, {name} has {len(images)}")
     return data.Images(images, labels, settings.seed)
 
 
@@ -190,17 +199,27 @@ def fitted(images, size):
 
 def build(path, settings, device):
     """The Training of a generator and its discriminator."""
-    of_data = data_set(settings)
+    rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
+    return game(path, settings, device, networks, rates, play)
+
+
+def game(path, settings, device, networks, rates, play, beta2=0.999, batches=1):
+    """The Training of a generator and whom it plays against.
+
+    networks: networks(settings, image_channels) gives {name: network}
+    rates: {name: the largest learning rate}
+    play: play({name: network}, {name: optimiser}, settings, images, labels) does a step
+    batches: how many of batch_size images a step takes
+    """
+    of_data = data_set(settings, batches)
     length = None if hasattr(of_data, "__len__") else EPOCH
-    loader = data.Loader(of_data, settings.batch_size, length)
+    loader = data.Loader(of_data, batches * settings.batch_size, length)
     channels = of_data.batch(0, [0])[0].shape[1]
     nets = {name: net.to(device) for name, net in networks(settings, channels).items()}
-    rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
     optimizers = {
-        name: optim.Adam(nets[name].parameters(), lr, (settings.beta1, 0.999))
+        name: optim.Adam(nets[name].parameters(), lr, (settings.beta1, beta2))
         for name, lr in rates.items()
     }
-
     schedules = {
         name: optim.lr_scheduler.CosineAnnealingLR(of, settings.steps)
         for name, of in optimizers.items()
@@ -241,6 +260,13 @@ def train(training):
     """Runs the training to its end; beside the checkpoint come weights, pictures of samples, losses
     and scores. Returns the scores as a table to print.
     """
+    paint(training)
+    viz.loss_curve(training.path.parent / "losses.png", training.losses)
+    return measurements(training)
+
+
+def paint(training):
+    """Runs the training to its end; on the way and then, weights and a picture of samples."""
     folder, generator = training.path.parent, training.networks["generator"]
     classes = generator.config["classes"]
 
@@ -255,8 +281,6 @@ def train(training):
 
     training.run(stages=stages(training, PICTURES, picture))
     picture("samples.png")
-    viz.loss_curve(folder / "losses.png", training.losses)
-    return _measurements(generator, training, folder)
 
 
 # ---------------------------------------------------------------- scores
@@ -287,16 +311,20 @@ def measured(images, asked, known, fresh, labels, legible):
     return {what: float(number) for what, number in told.items()}
 
 
-def _measurements(generator, training, folder):
+def measurements(training, more=None):
     """Writes the scores of samples, and those of images of the data if it has no end, as JSON and
     as the table that is returned.
+
+    more: {what: number} of the training, for both
     """
     print(f"measuring {MEASURED} samples ...", flush=True)
+    folder, generator = training.path.parent, training.networks["generator"]
     settings = settings_of(training.settings)
     endless, classes = settings.data == "glyphs", settings.classes
     # of data without an end, what the training has seen
-    seen = min(training.step, len(training.loader)) * settings.batch_size if endless else KNOWN
-    known, labels = _images(training.loader.data, min(seen, KNOWN))
+    loader = training.loader
+    seen = min(training.step, len(loader)) * loader.batch_size if endless else KNOWN
+    known, labels = _images(loader.data, min(seen, KNOWN))
     judged = {"samples": (samples(generator, MEASURED, MEASURED_SEED), np.arange(MEASURED))}
     if endless:
         others = data_set(replace(settings, seed=MEASURED_SEED + settings.seed))
@@ -313,11 +341,12 @@ def _measurements(generator, training, folder):
         for name, (x, asked) in judged.items()
     }  # fmt: skip
     results = {"samples": MEASURED, "seed": MEASURED_SEED, "training": training.settings}
-    results["scores"] = told
+    results |= {"scores": told, **(more or {})}
     write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
     rows = [f"{f'{MEASURED} images':61}" + "".join(f"{name:>10}" for name in told)]
     for what in told["samples"]:
         rows.append(f"{what:61}" + "".join(f"{of[what]:10.3f}" for of in told.values()))
+    rows += [f"{what:61}{number:10.3f}" for what, number in (more or {}).items()]
     table = "\n".join(rows) + "\n"
     write_atomically(folder / "table.txt", table.encode())
     return table

@@ -1,5 +1,7 @@
 """Pictures of a generator that a recipe has trained."""
 
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,9 @@ from tinydeconv import models, ops, viz
 
 BATCH = 64  # how many are painted at once
 WEIGHTS = "generator.safetensors"  # in the folder of a run
+# what can be painted, and the page whose draw(model, out, seed, ...) does it
+DRAWN = {"Generator": "sample", "TextureGenerator": "texture", "ToneGenerator": "tones"}
+FLAGS = {"label": "--class"}  # of the command line, where they are named otherwise
 
 
 def samples(generator, n, seed=0, label=None):
@@ -37,15 +42,32 @@ def samples(generator, n, seed=0, label=None):
     return (np.concatenate(pictures) + 1) / 2
 
 
-def draw(run, n, seed, label, out):
-    """Writes a picture of n samples of the generator in the folder or the file `run`."""
-    run = Path(run)
+def draw(model, out, seed=0, n=64, label=None):
+    """Writes a picture of n samples side by side; label: as in samples()."""
+    classes = model.config["classes"] if label is None else 0
+    viz.grid(out, samples(model, n, seed, label), classes or None)
+
+
+def sample(run, out=None, seed=0, **asked):
+    """Writes what the generator in the folder or the file `run` paints, and returns where.
+
+    asked: what else the draw() of its page takes; a ValueError for anything more
+    """
+    run, out = Path(run), Path(out or "samples.png")
     path = run / WEIGHTS if run.is_dir() else run
     if run.is_dir() and not path.exists():
         raise FileNotFoundError(
             f"expected the folder of a training of a generator, {run} has no {WEIGHTS}: it is "
             "written with the first picture"
         )
-    generator = models.load(path, models.Generator)
-    classes = generator.config["classes"] if label is None else 0
-    viz.grid(out, samples(generator, n, seed, label), classes or None)
+    model = models.load(path)
+    kind = type(model).__name__
+    if kind not in DRAWN:
+        raise ValueError(f"expected weights of {' or '.join(DRAWN)}, {path} has those of {kind}")
+    page = import_module(f".{DRAWN[kind]}", __package__)
+    taken = [*signature(page.draw).parameters][3:]
+    if wrong := [name for name in asked if name not in taken]:
+        known, got = (" and ".join(FLAGS.get(n, f"--{n}") for n in of) for of in (taken, wrong))
+        raise ValueError(f"a {kind}, which {path} has, takes {known}, got {got}")
+    page.draw(model, out, seed, **asked)
+    return out

@@ -12,6 +12,7 @@ from tinydeconv import metrics, models
 from tinydeconv.recipes.learned import device_of
 
 BATCH = 250  # images that are read at once
+SURE = 0.5, 0.9  # probabilities from which on a class is likelier than all others, or sure
 
 
 def centred(images):
@@ -80,6 +81,7 @@ def scores(samples, data, labels=None):
     told = {
         "entropy of the classes read, over its maximum": coverage,
         "classes read": seen,
+        **{f"read with probability {p} or more": np.mean(probabilities.max(1) >= p) for p in SURE},
         "inception score of classifier features (not Inception)": metrics.inception_score(
             probabilities
         )[0],
