@@ -17,6 +17,7 @@ import tinydeconv as td  # noqa: E402
 from benchmarks import gan as benchmark  # noqa: E402
 from benchmarks.libraries import open_library  # noqa: E402
 from tinydeconv import data  # noqa: E402
+from tinydeconv.models.gan import UPSAMPLINGS  # noqa: E402
 from tinydeconv.recipes import gan  # noqa: E402
 
 STEPS = 20
@@ -41,6 +42,7 @@ CASES = [
     {"activation": "leaky_relu"},
     {"activation": "prelu", "classes": 10},
     {"size": 64, "batch_size": 4},
+    *({"upsampling": kind} for kind in UPSAMPLINGS[1:]),
     {"generator_lr": 0.01, "discriminator_lr": 0.01, "spectral_norm": True, "loss": "hinge"},
     *FULL,
 ]
@@ -195,7 +197,11 @@ def test_the_benchmark_scores_what_pytorch_has_trained(monkeypatch):
         np.testing.assert_array_equal(array(a), array(b))
 
 
-@pytest.mark.parametrize("options", [{}, {"classes": 10}, {"spectral_norm": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"classes": 10}, {"spectral_norm": True}, *({"upsampling": u} for u in UPSAMPLINGS[1:])],
+    ids=str,
+)
 def test_both_begin_alike(options):
     """Mean and spread of each weight and buffer of the default networks, from chance."""
     settings = gan.Settings(**options)

@@ -4,6 +4,7 @@ weight under the same names, and the game of tinydeconv/recipes/gan.py, step for
 Written from the papers' formulas and PyTorch's own layers; of tinydeconv it takes numbers alone.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,19 +17,59 @@ SIDE = 4
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "prelu": nn.PReLU}
 
 
+class Fixed(nn.Module):
+    """Doubles each channel with taps that are not learned, those of a phase made to sum to 1."""
+
+    def __init__(self, taps):
+        super().__init__()
+        row = torch.cat([taps[::2] / taps[::2].sum(), taps[1::2] / taps[1::2].sum()])
+        row = row.reshape(2, -1).T.flatten()
+        self.register_buffer("kernel", torch.outer(row, row).float()[None, None])
+
+    def forward(self, x):
+        channels, rim = x.shape[1], self.kernel.shape[-1] // 2 - 1
+        each = self.kernel.repeat(channels, 1, 1, 1)
+        return F.conv_transpose2d(x, each, None, 2, rim, groups=channels)
+
+
+def bilinear():
+    return Fixed(torch.tensor([0.25, 0.75, 0.75, 0.25]))
+
+
+def gaussian():
+    """Of standard deviation 1.25, six taps."""
+    return Fixed(torch.exp(-((torch.arange(6) - 2.5) ** 2) / (2 * 1.25**2)))
+
+
+def doubling(kind, a, b, bias):
+    """Layers from a channels to b, twice as large."""
+    if kind == "transposed4":
+        return [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=bias)]
+    if kind == "transposed3":
+        return [nn.ConvTranspose2d(a, b, 3, 2, 1, 1, bias=bias)]
+    if kind == "shuffle":
+        return [nn.Conv2d(a, 4 * b, 3, 1, 1, bias=bias), nn.PixelShuffle(2)]
+    kinds = {"bilinear": bilinear, "gaussian": gaussian, "resize": partial(nn.Upsample, None, 2)}
+    return [kinds[kind](), nn.Conv2d(a, b, 3, 1, 1, bias=bias)]
+
+
 class Generator(nn.Module):
-    def __init__(self, latent, channels, out_channels, classes, activation):
+    def __init__(self, latent, channels, out_channels, classes, activation, upsampling):
         super().__init__()
         self.embedding = nn.Embedding(classes, latent) if classes else None
         self.first = nn.Linear(2 * latent if classes else latent, channels[0] * SIDE**2, bias=False)
         layers = [nn.Unflatten(1, (channels[0], SIDE, SIDE))]
         for a, b in pairwise(channels):
             layers += [nn.BatchNorm2d(a), ACTIVATIONS[activation]()]
-            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)]
+            layers += doubling(upsampling, a, b, False)
         layers += [nn.BatchNorm2d(channels[-1]), ACTIVATIONS[activation]()]
-        layers += [nn.ConvTranspose2d(channels[-1], out_channels, 4, 2, 1), nn.Tanh()]
+        layers += [*doubling(upsampling, channels[-1], out_channels, True), nn.Tanh()]
         self.ladder = nn.Sequential(*layers)
         self.apply(initialise)
+        for layer in self.ladder:
+            if upsampling == "shuffle" and isinstance(layer, nn.Conv2d):
+                one = layer.weight.data[::4]  # Aitken et al. 2017: the four pixels start equal
+                layer.weight.data = one.repeat_interleave(4, 0)
         if classes:
             nn.init.normal_(self.embedding.weight, std=latent**-0.5)
 
