@@ -18,7 +18,15 @@ from tinydeconv.ops import cat
 from tinydeconv.recipes import common
 from tinydeconv.recipes import pix2pix as recipe
 from tinydeconv.recipes.apply import rgb
-from tinydeconv.recipes.pix2pix import RECIPES, Colours, Outlines, chroma, outline, steepness
+from tinydeconv.recipes.pix2pix import (
+    RECIPES,
+    Colours,
+    Outlines,
+    chroma,
+    outline,
+    steepness,
+    variety,
+)
 from tinydeconv.serialize import load_json
 
 rng = np.random.default_rng(0)
@@ -267,6 +275,16 @@ def test_chroma_is_the_distance_from_grey():
     assert chroma(np.full((4, 4, 3), 0.3)) == pytest.approx(0, abs=1e-7)
 
 
+def test_variety_is_the_area_that_colours_take_up():
+    """Of colours on the corners of a rectangle of 2a x 2b around grey, a times b; of a line, 0."""
+    a, b = 0.05, 0.1
+    corners = [[[0.5, 0.5 + x, 0.5 + y] for x in (-a, a)] for y in (-b, b)]
+    image = rgb(np.moveaxis(np.array(corners * 500), 2, 0))
+    assert variety(image) == pytest.approx(a * b, rel=1e-3)
+    assert variety(image * 0.5 + 0.3) == pytest.approx(a * b / 4, rel=1e-3)
+    assert variety(image[:500:2]) == pytest.approx(0, abs=1e-7)
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -362,7 +380,7 @@ def test_the_measures_of_the_truth_itself(monkeypatch):
     truth = photograph("astronaut", colour=True)
     monkeypatch.setattr(recipe, "translate", lambda network, image: truth + 0)
     told = {what: row["painted"] for what, row in recipe.measure_colours(None, settings).items()}
-    assert list(told.values()) == [0, np.inf, 1]
+    assert list(told.values()) == [0, np.inf, 1, 1]
 
 
 def test_a_picture_does_not_depend_on_those_beside_it(monkeypatch):

@@ -36,7 +36,7 @@ from tinydeconv.serialize import load_json
 rng = np.random.default_rng(0)
 TINY = replace(
     RECIPES["texture"], steps=6, seed=1, batch_size=2, crop=32, latent=3, channels=(4, 3),
-    judges=(3, 4),
+    judges=(3, 4), looks=2,
 )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_noise_shifted_by_a_cell_shifts_the_picture_by_its_pixels():
 
 
 def test_bad_noise_is_refused():
-    model = TextureGenerator(3, (4, 3))
+    model = TextureGenerator(3, (4, 3), looks=2)
     for shape in ((1, 2, 9, 9), (1, 3, 6, 9), (1, 3, 9), (3, 9, 9)):
         with refused(ValueError, "(N, 3, h, w)", 7, str(shape)):
             model(td.tensor(noise(*shape)))
@@ -512,8 +512,8 @@ def test_it_learns_a_texture(tmp_path, monkeypatch):
     """Some seconds of training: the pictures are nearest to their own photograph by far."""
     monkeypatch.setattr(recipe, "SIDE", 128)
     settings = replace(
-        TINY, texture="brick", steps=150, batch_size=4, crop=64, channels=(24, 16, 12),
-        judges=(12, 16, 24), latent=8,
+        TINY, texture="brick", steps=200, batch_size=4, crop=64, channels=(24, 16, 12), looks=1,
+        judges=(12, 16, 24), latent=8, generator_lr=2e-3, discriminator_lr=2e-3,
     )  # fmt: skip
     training = common.start("texture", tmp_path, settings)
     training.run()

@@ -13,7 +13,7 @@ class TextureGenerator(nn.Module):
 
     latent: numbers in a cell of noise
     channels: how many at a pixel a cell, at two pixels a cell, and so on; the last transposed
-        convolution doubles once more, so four give a factor of 16
+        convolution doubles once more, so three give a factor of 8
     looks: how many convolutions come before the first that doubles; with each of them a pixel
         depends on one more cell on every side, so that neighbours can fit together
 
@@ -22,7 +22,7 @@ class TextureGenerator(nn.Module):
     part (the paper's layers pad with zeros).
     """
 
-    def __init__(self, latent=48, channels=(96, 96, 64, 48), out_channels=1, looks=2):
+    def __init__(self, latent=16, channels=(64, 64, 48), out_channels=1, looks=3):
         _check(channels, 0, "relu")
         if looks < 1:
             raise ValueError(f"expected looks of at least 1, got {looks}")
@@ -49,5 +49,5 @@ class TextureGenerator(nn.Module):
                 f"expected noise (N, {latent}, h, w) of {least} cells or more a side, "
                 f"{self.margin} of them around the picture on each side, got shape {noise.shape}"
             )
-        # n cells become 2 n - 2, four times over 16 n - 30: one pixel too many on each side
+        # n cells become 2 n - 2, three times over 8 n - 14: one pixel too many on each side
         return self.ladder(noise)[:, :, 1:-1, 1:-1]

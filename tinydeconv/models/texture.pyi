@@ -13,10 +13,10 @@ class TextureGenerator(Module):
     margin: Any
     def __init__(
         self,
-        latent: int = 48,
-        channels: Sequence[int] = (96, 96, 64, 48),
+        latent: int = 16,
+        channels: Sequence[int] = (64, 64, 48),
         out_channels: int = 1,
-        looks: int = 2,
+        looks: int = 3,
     ) -> None: ...
     def forward(self, noise: Tensor) -> Tensor: ...
     __call__ = forward

@@ -321,6 +321,14 @@ def chroma(image):
     return np.linalg.norm(image - rgb2gray(image)[..., None], axis=2).mean()
 
 
+def variety(image):
+    """How many colours an image (H, W, 3) has: the area that they take up, whatever their
+    brightness, sqrt(det C) of the covariance C of how blue and how red they are; 0 on a line.
+    """
+    colours = ycbcr(image)[1:].reshape(2, -1)
+    return np.sqrt(max(0, np.linalg.det(np.cov(colours))))
+
+
 def measure_colours(network, settings):
     """{what: {of which pictures: number}} of a photograph no training has seen."""
     found = coloured(network)
@@ -334,6 +342,9 @@ def measure_colours(network, settings):
         },
         "distance from grey, over the truth's": {
             name: chroma(x) / chroma(truth) for name, x in found.items()
+        },
+        "area of the colours, over the truth's": {
+            name: variety(x) / variety(truth) for name, x in found.items()
         },
     })  # fmt: skip
 

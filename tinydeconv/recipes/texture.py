@@ -24,7 +24,7 @@ from tinydeconv.train import Training
 
 PICTURES = 8  # stages
 EPOCH = 500  # batches
-TILE = 16  # cells of noise a side that are painted at once
+TILE = 32  # cells of noise a side that are painted at once
 SIDE = 256  # pixels of the pictures that are measured
 MEASURED = 64  # of them
 MEASURED_SEED = 1_000_000  # of the first
@@ -48,9 +48,9 @@ class Settings:
     seed: int = option(0, "of weights, noise and crops", least=0)
     batch_size: int = option(4, "crops a step", least=2)
     crop: int = option(96, "pixels a side of what the discriminator sees", least=32)
-    latent: int = option(48, "numbers in a cell of noise")
-    channels: tuple = (96, 96, 64, 48)  # of the generator at a pixel a cell, at 2 and so on
-    looks: int = 2  # convolutions of the generator at a pixel a cell
+    latent: int = option(16, "numbers in a cell of noise")
+    channels: tuple = (64, 64, 48)  # of the generator at a pixel a cell, at 2 and so on
+    looks: int = 3  # convolutions of the generator at a pixel a cell
     judges: tuple = (32, 64, 96, 96)  # channels of the discriminator at half the size and so on
     loss: str = option("non-saturating", "the rules of the game", choices=tuple(LOSSES))
     generator_lr: float = option(6e-4, "the largest learning rate, at first")
