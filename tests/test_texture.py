@@ -32,6 +32,7 @@ from tinydeconv.recipes.texture import (
     texture,
 )
 from tinydeconv.serialize import load_json
+from tinydeconv.train import KEY
 
 rng = np.random.default_rng(0)
 TINY = replace(
@@ -388,6 +389,16 @@ def test_it_goes_on_bit_for_bit(tmp_path, stop):
     assert again.losses == whole.losses
     mine, expected = numbers(again), numbers(whole)
     assert all(np.array_equal(mine[name], x) for name, x in expected.items())
+
+
+def test_a_wrong_number_in_a_checkpoint_makes_no_endless_network(tmp_path):
+    common.start("texture", tmp_path, TINY).save()
+    path = tmp_path / common.CHECKPOINT
+    told = load_json(path, KEY)
+    told["settings"]["looks"] = 50_000
+    td.save(td.load(path), path, {KEY: json.dumps(told)})
+    with refused(ValueError, "expected at least", "weights", "'looks': 50000"):
+        common.resume("texture", tmp_path)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

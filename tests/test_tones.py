@@ -537,3 +537,17 @@ def test_a_scale_is_a_timbre_after_the_other(tmp_path):
 def test_four_channels_make_the_length():
     with refused(ValueError, "four", 4096, "(4, 3)"):
         Settings(channels=(4, 3))
+
+
+def test_no_training_hears_the_tones_that_it_is_measured_with():
+    Settings(seed=recipe.MEASURED_SEED - 1)
+    with refused(ValueError, "seed below", recipe.MEASURED_SEED, recipe.MEASURED_SEED + 1):
+        Settings(seed=recipe.MEASURED_SEED + 1)
+
+
+def test_samples_of_tones_are_a_sound_file_if_nobody_says_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    models.save(small_generator(), "tones.safetensors")
+    assert main(["sample", "tones.safetensors", "--n", "2"]) == 0
+    assert capsys.readouterr().out == "samples.wav\n"
+    assert wavfile.read("samples.wav")[1].shape == (2 * LENGTH,)

@@ -318,7 +318,10 @@ def _parser(arguments):
         help="a texture that fits itself on all sides, to be laid side by side",
     )
     sample.add_argument(
-        "--out", metavar="FILE", type=Path, help="what to write to (default: samples.png)"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="what to write to (default: samples.png, of tones samples.wav)",
     )
     sample.set_defaults(command=_sample)
 

@@ -92,7 +92,8 @@ def resume(name, folder, device="cpu"):
         if (found := told.get("recipe", "denoise")) != name:
             raise ValueError(f"expected the checkpoint of {name}, got {found!r:.40}")
         settings = settings_of(told, name)
-        sizes = {of: vars(settings)[of] for of in ("channels", "latent") if of in vars(settings)}
+        names = "channels", "latent", "looks", "harmonics"
+        sizes = {of: vars(settings)[of] for of in names if of in vars(settings)}
         models.require_room(sizes, td.load(path))
         training = _build(name, path, settings, device)
     except (AttributeError, TypeError, ValueError) as error:

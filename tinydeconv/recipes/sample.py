@@ -51,9 +51,10 @@ def draw(model, out, seed=0, n=64, label=None):
 def sample(run, out=None, seed=0, **asked):
     """Writes what the generator in the folder or the file `run` paints, and returns where.
 
+    out: by default samples.png, of tones samples.wav
     asked: what else the draw() of its page takes; a ValueError for anything more
     """
-    run, out = Path(run), Path(out or "samples.png")
+    run = Path(run)
     path = run / WEIGHTS if run.is_dir() else run
     if run.is_dir() and not path.exists():
         raise FileNotFoundError(
@@ -69,5 +70,6 @@ def sample(run, out=None, seed=0, **asked):
     if wrong := [name for name in asked if name not in taken]:
         known, got = (" and ".join(FLAGS.get(n, f"--{n}") for n in of) for of in (taken, wrong))
         raise ValueError(f"a {kind}, which {path} has, takes {known}, got {got}")
+    out = Path(out or ("samples.wav" if kind == "ToneGenerator" else "samples.png"))
     page.draw(model, out, seed, **asked)
     return out

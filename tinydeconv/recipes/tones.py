@@ -58,6 +58,11 @@ class Settings:
         check(self)
         if len(self.channels) != 4:
             raise ValueError(f"expected four channels, for {LENGTH} samples, got {self.channels}")
+        if self.seed >= MEASURED_SEED:
+            raise ValueError(
+                f"expected a seed below {MEASURED_SEED}, which is that of the tones to measure "
+                f"with, got {self.seed}"
+            )
 
 
 RECIPES = {"tones": Settings()}
