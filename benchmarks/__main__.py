@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import gan, harness, record, report
+from . import gan, harness, record, report, upsampling
 from .gpu_results import Refused
 from .libraries import NAMES, PIP
 from .plots import draw
@@ -80,6 +80,13 @@ def command_line():
     option("--json", type=output, required=True, metavar="FILE", help="add to this record")
     option("--steps", type=whole, metavar="N", help="default: the recipe's")
     option("--threads", type=whole, default=record.cores(), metavar="N", help="default: all cores")
+    option = commands.add_parser(
+        "upsampling", help=upsampling.HELP, description=upsampling.HELP
+    ).add_argument
+    option("--seeds", nargs="+", type=number, default=[0, 1], metavar="N", help="default: 0 1")
+    option("--json", type=output, required=True, metavar="FILE", help="add to this record")
+    option("--steps", type=whole, metavar="N", help=f"default: {upsampling.STEPS}")
+    option("--threads", type=whole, default=record.cores(), metavar="N", help="default: all cores")
     commands.add_parser("report", help="write the tables and plots in docs from the records")
     return parser
 
@@ -95,6 +102,8 @@ def main(words=None):
         parser.error("libraries take turns by SIGSTOP, which only Linux and macOS have")
     if chosen.subject == "gan":
         return of_gan(parser, chosen)
+    if chosen.subject == "upsampling":
+        return of_upsampling(parser, chosen)
     page = SUBJECTS[chosen.subject]
     libraries = [OURS, *(peer for peer in dict.fromkeys(chosen.against) if takes_part(peer, page))]
     if chosen.plot and not find_spec("matplotlib"):
@@ -130,6 +139,13 @@ def of_gan(parser, chosen):
         return 2
     try:
         return gan.command(libraries, chosen.seeds, chosen.json, chosen.steps, chosen.threads)
+    except Refused as sentence:
+        parser.error(str(sentence))
+
+
+def of_upsampling(parser, chosen):
+    try:
+        return upsampling.command(chosen.seeds, chosen.json, chosen.steps, chosen.threads)
     except Refused as sentence:
         parser.error(str(sentence))
 

@@ -372,3 +372,111 @@ def test_the_data_are_those_that_no_training_saw():
         seen = gan.data_set(gan.Settings(**TINY, seed=seed)).batch(0, range(6))[0]
         assert not np.array_equal(images, study.centred(seen))
     assert not np.array_equal(images, others) and labels.shape == (6,)
+
+
+# ---------------------------------------------------------------- docs/upsampling.md
+
+RECORD = json.loads(study.RECORD.read_text(encoding="utf-8"))
+PAGE = study.PAGE.read_text(encoding="utf-8")
+(OF_DATA,) = (study.figures(row) for row in study.rows_of(RECORD, "data", "data"))
+
+
+def of(what, name):
+    """The figures of each row of this kind."""
+    return [study.figures(row) for row in study.rows_of(RECORD, what, name)]
+
+
+def energies(found):
+    return [figures[level] for figures in found for level in study.PERIODS.values()]
+
+
+def sentences():
+    """What the page says in words, from the record."""
+    (four,), (three,) = of("start", "transposed4"), of("start", "transposed3")
+    at = [(four[level], three[level]) for level in study.PERIODS.values()]
+    yield (
+        f"at period 2 the power is {at[0][0]:.0f} times that of the frequencies around it with "
+        f"kernel 4, and {at[0][1]:.0f} times with kernel 3; at period 4 {at[1][0]:.0f} and "
+        f"{at[1][1]:.0f} times, at period 8 {at[2][0]:.1f} and {at[2][1]:.1f} times"
+    )
+    fixed = energies([*of("start", "bilinear"), *of("start", "gaussian")])
+    yield f"that is not learned the energy is {max(fixed):.1f} at most"
+    nearest = energies(of("start", "resize"))
+    yield f"less than there is around, {min(nearest):.2f} to {max(nearest):.2f}"
+    assert of("start", "shuffle")[0]["1/2"] < 1e-6
+    (row,) = study.rows_of(RECORD, "times", None)
+    ms = {name: 1000 * np.median(seconds) for name, seconds in row["seconds"].items()}
+    over = [ms[name] / ms["transposed4"] for name in ("resize", "bilinear", "gaussian")]
+    yield (
+        f"A step takes {ms['transposed4']:.0f} ms with kernel 4, {ms['shuffle']:.0f} with pixel "
+        f"shuffle, and where the convolution works at the large size {min(over):.1f} to "
+        f"{max(over):.1f} times as long as with kernel 4"
+    )
+    trained = {name: energies(of("trained", name)) for name in UPSAMPLINGS}
+    shuffled, painted = (max(trained[name]) for name in ("shuffle", "transposed4"))
+    assert {shuffled, painted} <= {
+        figures["1/2"] for name in UPSAMPLINGS for figures in of("trained", name)
+    }
+    others = [x for found in trained.values() for x in found if x not in (shuffled, painted)]
+    yield (
+        f"One training of pixel shuffle and one of kernel 4 have some of it left at period 2, "
+        f"{shuffled:.2f} and {painted:.2f}; all other energies of all trainings are between "
+        f"{min(others):.2f} and {max(others):.2f}, and the data's between "
+        f"{min(energies([OF_DATA])):.2f} and {max(energies([OF_DATA])):.2f}"
+    )
+    beyond = {
+        name: [figures["beyond 1/2"] / OF_DATA["beyond 1/2"] for figures in of("trained", name)]
+        for name in UPSAMPLINGS
+    }
+    lean = [x for name in ("resize", "bilinear", "gaussian") for x in beyond[name]]
+    rich = [x for name in ("transposed3", "transposed4", "shuffle") for x in beyond[name]]
+    yield (
+        f"Beyond 1/2 cycle a pixel the transposed convolutions and pixel shuffle have "
+        f"{min(rich):.1f} to {max(rich):.1f} times the data's power, a convolution after a fixed "
+        f"doubling {min(lean):.1f} to {max(lean):.1f} times"
+    )
+    distances = {
+        name: [figures["Frechet distance"] for figures in of("trained", name)]
+        for name in UPSAMPLINGS
+    }
+    ranked = sorted(distances, key=lambda name: max(distances[name]))
+    assert ranked[:2] == ["resize", "shuffle"]
+    a, b, c, d, e, f = (
+        sorted(distances[name])
+        for name in ("resize", "shuffle", "gaussian", "transposed4", "bilinear", "transposed3")
+    )
+    yield (
+        f"In both seeds the Frechet distance is small with nearest neighbours ({a[0]:.1f} and "
+        f"{a[1]:.1f}) and pixel shuffle ({b[0]:.1f} and {b[1]:.1f}), and large with the Gaussian "
+        f"({c[0]:.1f} and {c[1]:.1f}). Two seeds of one way can be as far apart as the ways are: "
+        f"{d[0]:.1f} and {d[1]:.1f} with kernel 4, {e[0]:.1f} and {e[1]:.1f} with bilinear "
+        f"weights, {f[0]:.1f} and {f[1]:.1f} with kernel 3"
+    )
+
+
+def test_the_words_say_what_was_measured():
+    words = " ".join(PAGE.split())
+    for sentence in sentences():
+        assert sentence in words, sentence
+
+
+def test_the_tables_say_what_was_measured():
+    assert study.page(RECORD, PAGE) == PAGE, "python -m benchmarks upsampling --json " + str(
+        study.RECORD
+    )
+    for name in study.TABLES:
+        assert f"<!-- table {name} -->\n|" in PAGE
+    changed = json.loads(json.dumps(RECORD))
+    changed["results"][-1]["spectrum"][16][16] *= 9
+    assert study.page(changed, PAGE) != PAGE
+
+
+def test_all_were_trained_alike_and_the_numbers_of_weights_are_those_of_today():
+    settings = replace(gan.RECIPES["cgan"], steps=study.STEPS)
+    for name, value in RECORD["settings"].items():
+        assert getattr(settings, name) == (tuple(value) if isinstance(value, list) else value)
+    assert [row["seed"] for row in study.rows_of(RECORD, "trained", "resize")] == [0, 1]
+    for name in UPSAMPLINGS:
+        (row,) = study.rows_of(RECORD, "start", name)
+        generator = gan.networks(replace(settings, upsampling=name), 1)["generator"]
+        assert row["weights"] == sum(p.numel() for p in generator.parameters())
