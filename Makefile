@@ -83,7 +83,7 @@ benchmarks: $(BENCH_VENV)/.stamp
 	$(BENCH) report
 
 $(VENV)/.stamp: REQUIREMENTS := -e ".[test,lint,tutorials]"
-$(TORCH_VENV)/.stamp: REQUIREMENTS := -e . pytest $(TORCH)
+$(TORCH_VENV)/.stamp: REQUIREMENTS := -e ".[images]" pytest $(TORCH)
 $(DOCS_VENV)/.stamp: REQUIREMENTS := -e ".[docs]"
 $(BENCH_VENV)/.stamp: REQUIREMENTS := -e ".[bench]" $(TORCH)
 

@@ -18,7 +18,8 @@ import stubs  # noqa: E402
 ALLOWED = r"""
 tinydeconv\.__main__  # runs the command line when it is imported
 tinydeconv\.data\.photographs\.photograph  # functools.cache hides its arguments
-tinydeconv\.(data\.glyphs\._atlas|recipes\.(classify\._parts|scores\._shipped))  # as above
+tinydeconv\.data\.(glyphs\._atlas|tones\._bessel)  # as above
+tinydeconv\.recipes\.(classify\._parts|scores\._shipped|tones\._waves_to_compare)  # as above
 tinydeconv\.nn\.\w+\.__signature__  # of a layer made of a function: what inspect is to show
 tinydeconv\.kernels\.pieces\.\w+  # functools.lru_cache hides its arguments
 tinydeconv\.(cudasim\.build|kernels\.cuda\.(launch|sparse))\.\w+  # and so does functools.cache

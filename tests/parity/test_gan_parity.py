@@ -101,7 +101,7 @@ def test_in_colour_of_three_classes(monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8 * STEPS, 3, 32, 32), np.uint8)
     labels = rng.integers(0, 3, len(images))
-    monkeypatch.setattr(gan, "data_set", lambda settings: data.Images(images, labels))
+    monkeypatch.setattr(gan, "data_set", lambda *_: data.Images(images, labels))
     agree(*both(monkeypatch, tmp_path, {"classes": 3}))
 
 
