@@ -41,7 +41,7 @@ notebooks: $(VENV)/.stamp
 	$(WARN) TINYDECONV_FAST=1 $(PY) -m pytest --nbmake --nbmake-timeout=120 tutorials
 
 parity: $(TORCH_VENV)/.stamp
-	$(WARN) $(TORCH_VENV)/bin/python -m pytest tests/parity
+	$(WARN) $(TORCH_VENV)/bin/python -m pytest -m 'slow or not slow' tests/parity
 
 lint: $(VENV)/.stamp
 	$(PY) -m ruff check
