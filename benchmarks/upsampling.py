@@ -216,7 +216,9 @@ def after_training(library, head, row):
 
 
 def times(library, head, row):
-    """Seconds of a step of both players, in turns of which another one goes first each time."""
+    """Seconds of a step of both players, of processor time, which other work on the machine hardly
+    changes; in turns of which another one goes first each time.
+    """
     with TemporaryDirectory() as folder:
         steps = {}
         for name in UPSAMPLINGS:
@@ -227,10 +229,10 @@ def times(library, head, row):
         seconds = {name: [] for name in steps}
         for number, order in enumerate(harness.rounds_of([*steps], ROUNDS + 1)):
             for name in order:
-                start = time.perf_counter()
+                start = time.process_time()
                 steps[name](*batch)
                 if number:  # the first round warms up
-                    seconds[name].append(round(time.perf_counter() - start, 5))
+                    seconds[name].append(round(time.process_time() - start, 5))
     return {"seconds": seconds}
 
 
@@ -285,7 +287,7 @@ def start(measured):
             weights = f"{row['weights']:,}" if "weights" in row else ""
             energies = (f"{found[of]:.2f}" for of in PERIODS.values())
             lines.append([NAMES[name], *energies, weights, step])
-    head = ["at the start", *PERIODS.values(), "weights", "ms a step"]
+    head = ["at the start", *PERIODS.values(), "weights", "ms a step, processor"]
     return markdown(head, lines)
 
 
