@@ -458,8 +458,8 @@ for ax, (name, image) in zip(axes, (stages | {"the photograph": corner}).items()
     show_grey(ax, image, f"{name}: {far[name]:.3f}")
     ax.axis("off")
 viz.show(
-    "What the generator paints after more and more steps, from grey noise to something like a heap "
-    "of small stones, beside a corner of the photograph, with the Gram distance of each."
+    "What the generator paints after more and more steps: waves, scratches, then crowded grains "
+    "with dark gaps; beside a corner of the photograph, of stones; with the Gram distance of each."
 )
 
 # %% [markdown]
@@ -691,7 +691,7 @@ show_rows(
     {name: pictures[:14] for name, pictures in rows.items()},
     "Five rows of fourteen: outlines of digits with a grey square; the digits painted with the "
     "error alone, foggy where the square was; with an adversary, sharper there; without skips, "
-    "blurred everywhere; and the true digits.",
+    "greyer and coarser everywhere; and the true digits.",
 )
 
 # %% [markdown]
