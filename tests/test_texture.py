@@ -334,7 +334,7 @@ def test_a_texture_is_a_name_or_a_file(tmp_path):
         texture("sand")
     with refused(ValueError, "brick, grass, gravel", tmp_path, "a folder"):
         texture(str(tmp_path))
-    (tmp_path / "d.png").write_text("no image")
+    (tmp_path / "d.png").write_text("no image", encoding="utf-8")
     with refused(ValueError, tmp_path / "d.png"):
         texture(tmp_path / "d.png")
 

@@ -498,9 +498,9 @@ def test_a_training_leaves_sound_pictures_and_a_table(tmp_path, quick, capsys):
     assert rate == RATE and sound.shape == (8 * LENGTH,) and abs(sound).max() > 0
     expected = recipe.joined(recipe.one_of_each(training.networks["generator"]))
     assert np.array_equal(sound, np.rint(LOUDEST * expected))
-    assert (tmp_path / "run" / "table.txt").read_text() == table
+    assert (tmp_path / "run" / "table.txt").read_text(encoding="utf-8") == table
     assert all(name in table for name in (*TIMBRES, "all"))
-    told = json.loads((tmp_path / "run" / "results.json").read_text())
+    told = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     assert told["tones"] == 128 and told["training"]["recipe"] == "tones"
     real = told["real"]["sine"]
     assert real["recognised"] == real["in tune"] == 1 and f"{real['from a real one']:7.1f}" in table

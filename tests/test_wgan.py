@@ -333,7 +333,8 @@ def test_a_training_leaves_pictures_weights_and_scores(tmp_path, monkeypatch, cl
     assert results[what] == pytest.approx(expected, rel=1e-12)
     assert f"{what:61}{expected:10.3f}" in table.splitlines()
     assert ("read as asked" in results["scores"]["samples"]) == bool(classes)
-    rows = [json.loads(row) for row in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    text = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(row) for row in text.splitlines()]
     assert {"wasserstein", "penalty", "gradient norm", "generator"} <= rows[-1].keys()
 
 
