@@ -5,7 +5,6 @@ chance: so there are five networks, each kept from another fifth, that learn sid
 (five-fold cross-validation). Five more learn from the same images as they are, never warped.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,10 +25,9 @@ from tinydeconv.data import (
 )
 from tinydeconv.data.transforms import RandomAffine
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, settings_of, stages
+from tinydeconv.recipes.common import check, made, option, report, settings_of, stages
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.scores import centred, read
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 MNIST = {"mnist": mnist, "fashion-mnist": fashion_mnist}
@@ -185,10 +183,7 @@ def train(training):
         "names": list(names),
         "confusion": confusion.tolist(),
     }
-    write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
-    table = _table(settings, right, confusion, names)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, results, _table(settings, right, confusion, names))
 
 
 def _right(probabilities, parts):

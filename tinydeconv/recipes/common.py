@@ -1,5 +1,6 @@
 """What all recipes share: how a training starts, goes on, and says how it was made."""
 
+import json
 import shlex
 import subprocess
 from dataclasses import asdict, field, fields, replace
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import tinydeconv as td
-from tinydeconv import models
+from tinydeconv import models, optim
 from tinydeconv.data.images import images_extra
+from tinydeconv.serialize import write_atomically
 from tinydeconv.train import read_settings
 
 PAGES = {
@@ -172,3 +174,24 @@ def stages(training, pictures, function):
     every = -(-training.steps // pictures)
     early = max(1, training.steps // 40)
     return dict.fromkeys([early, *range(every, training.steps, every), training.steps], function)
+
+
+def optimizers_of(networks, rates, betas, steps):
+    """({name: Adam}, {name: schedule}) of those networks that have a rate, {name: number}, from
+    which it goes down a cosine to 0 in so many steps.
+    """
+    optimizers = {
+        name: optim.Adam(networks[name].parameters(), rate, betas) for name, rate in rates.items()
+    }
+    schedules = {
+        name: optim.lr_scheduler.CosineAnnealingLR(of, steps) for name, of in optimizers.items()
+    }
+    return optimizers, schedules
+
+
+def report(training, results, table):
+    """Writes what was measured, as JSON and as the table, which it returns."""
+    folder = training.path.parent
+    write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
+    write_atomically(folder / "table.txt", table.encode())
+    return table

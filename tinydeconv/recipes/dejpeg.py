@@ -5,7 +5,6 @@ What is left is the task of Dong, Deng, Loy and Tang ("Compression artifacts red
 convolutional network", ICCV 2015).
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +16,8 @@ from tinydeconv.data import HELD_OUT, Crops, Loader, photograph
 from tinydeconv.data.transforms import JPEG
 from tinydeconv.metrics import psnr, ssim
 from tinydeconv.recipes.apply import translate
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, report, stages
 from tinydeconv.recipes.learned import device_of
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, supervised
 
 EPOCH = 500  # batches of data without an end
@@ -120,7 +118,7 @@ def train(training):
         for name, of in ((name, of_quality[SHOWN]) for name, of_quality in results.items())
     }
     viz.denoise_panel(folder / "dejpeg.png", panel, ZOOM)
-    return _measurements(results, training, folder)
+    return _measurements(results, training)
 
 
 def restored(network, name, quality):
@@ -130,7 +128,7 @@ def restored(network, name, quality):
     return {"clean": clean, "JPEG": compressed, "network": translate(network, compressed)}
 
 
-def _measurements(results, training, folder):
+def _measurements(results, training):
     """Writes PSNR and SSIM of every result as JSON and as the table that is returned."""
     measured = {
         name: {
@@ -147,10 +145,7 @@ def _measurements(results, training, folder):
         for name, of_quality in results.items()
     }
     told = {"training": training.settings, "photographs": measured}
-    write_atomically(folder / "results.json", json.dumps(told, indent=1).encode())
-    table = _table(measured)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, told, _table(measured))
 
 
 def _table(measured):

@@ -1,6 +1,5 @@
 """The denoiser: trained on real photographs and measured on two that it has never seen."""
 
-import json
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,9 +12,8 @@ from tinydeconv.data import HELD_OUT, SIGMA, Crops, Loader, add_noise, photograp
 from tinydeconv.kernels.threads import run
 from tinydeconv.metrics import psnr, ssim
 from tinydeconv.recipes.classical import METHODS
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, report, stages
 from tinydeconv.recipes.learned import denoise, device_of
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, supervised
 
 FIRST = "chelsea"  # the training photograph of the first picture and of the log
@@ -92,7 +90,7 @@ def train(training):
     results = held_out(model)
     panel = {name: images[SIGMA] for name, images in results.items()}
     viz.denoise_panel(folder / "denoise.png", panel, ZOOM)
-    return _measurements(results, training, folder)
+    return _measurements(results, training)
 
 
 def held_out(model):
@@ -114,17 +112,14 @@ def denoised(model, name, sigma, methods):
     return {"clean": clean, "noisy": np.clip(noisy, 0, 1), **made, "network": network}
 
 
-def _measurements(results, training, folder):
+def _measurements(results, training):
     """Writes PSNR and SSIM of every result as JSON and as the table that is returned."""
     measured = {
         name: {f"{255 * sigma:g}": quality(images) for sigma, images in of_sigma.items()}
         for name, of_sigma in results.items()
     }
     told = {"noise_seed": NOISE_SEED, "training": training.settings, "photographs": measured}
-    write_atomically(folder / "results.json", json.dumps(told, indent=1).encode())
-    table = _table(measured)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, told, _table(measured))
 
 
 def quality(images):

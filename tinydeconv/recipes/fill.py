@@ -2,7 +2,6 @@
 that helps a classifier that has few labelled pictures (Pathak et al., CVPR 2016).
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,10 +11,9 @@ from tqdm import tqdm
 import tinydeconv as td
 from tinydeconv import data, models, nn, optim, viz
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, settings_of, stages
+from tinydeconv.recipes.common import check, made, option, report, settings_of, stages
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.scores import centred, read
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training, supervised
 
 SIZE = 32  # pixels a side of the glyphs
@@ -173,10 +171,7 @@ def train(training):
     print("probing what the encoder has learned ...", flush=True)
     accuracies = probed(network, settings.classes, fresh[0], fresh[2])
     told = {"training": training.settings, "holes": holes, "probe": accuracies}
-    write_atomically(folder / "results.json", json.dumps(told, indent=1).encode())
-    table = _table(holes, accuracies, settings.classes)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, told, _table(holes, accuracies, settings.classes))
 
 
 def measured(network, images, holes, labels):

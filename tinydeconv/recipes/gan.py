@@ -2,7 +2,6 @@
 from noise, and with labels from noise and the class that they shall show (Mirza and Osindero 2014).
 """
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +10,21 @@ import numpy as np
 from tqdm import tqdm
 
 import tinydeconv as td
-from tinydeconv import data, metrics, models, ops, optim, viz
+from tinydeconv import data, metrics, models, ops, viz
 from tinydeconv.models.gan import ACTIVATIONS, UPSAMPLINGS
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, settings_of, stages
+from tinydeconv.recipes.common import (
+    check,
+    made,
+    optimizers_of,
+    option,
+    report,
+    settings_of,
+    stages,
+)
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.sample import WEIGHTS, samples
 from tinydeconv.recipes.scores import centred, scores
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 PICTURES = 8  # stages
@@ -92,13 +98,19 @@ NAMES = ", ".join(["glyphs", *DATA])
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that a training depends on; the defaults are DCGAN's on glyphs."""
+class Pictures:
+    """What pictures a network learns to paint, of those that data_set() knows."""
 
     data: str = option("glyphs", f"{NAMES} or a folder of images", metavar="DATA")
     classes: int = option(0, "kinds of picture that can be asked for, 0 for none", least=0)
     size: int = option(32, "pixels a side", choices=(32, 64))
     colour: bool = option(False, "of a folder's images")
+
+
+@dataclass(frozen=True)
+class Settings(Pictures):
+    """Everything that a training depends on; the defaults are DCGAN's on glyphs."""
+
     steps: int = option(5000, "fewer steps are quicker and paint worse")
     seed: int = option(0, "of weights, noise and data", least=0)
     batch_size: int = option(32, "images a step", least=2)
@@ -216,14 +228,8 @@ def game(path, settings, device, networks, rates, play, beta2=0.999, batches=1):
     loader = data.Loader(of_data, batches * settings.batch_size, length)
     channels = of_data.batch(0, [0])[0].shape[1]
     nets = {name: net.to(device) for name, net in networks(settings, channels).items()}
-    optimizers = {
-        name: optim.Adam(nets[name].parameters(), lr, (settings.beta1, beta2))
-        for name, lr in rates.items()
-    }
-    schedules = {
-        name: optim.lr_scheduler.CosineAnnealingLR(of, settings.steps)
-        for name, of in optimizers.items()
-    }
+    betas = settings.beta1, beta2
+    optimizers, schedules = optimizers_of(nets, rates, betas, settings.steps)
     update = partial(play, nets, optimizers, settings)
     return Training(nets, optimizers, schedules, loader, update, settings.steps, path)
 
@@ -318,7 +324,7 @@ def measurements(training, more=None):
     more: {what: number} of the training, for both
     """
     print(f"measuring {MEASURED} samples ...", flush=True)
-    folder, generator = training.path.parent, training.networks["generator"]
+    generator = training.networks["generator"]
     settings = settings_of(training.settings)
     endless, classes = settings.data == "glyphs", settings.classes
     # of data without an end, what the training has seen
@@ -342,14 +348,11 @@ def measurements(training, more=None):
     }  # fmt: skip
     results = {"samples": MEASURED, "seed": MEASURED_SEED, "training": training.settings}
     results |= {"scores": told, **(more or {})}
-    write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
     rows = [f"{f'{MEASURED} images':61}" + "".join(f"{name:>10}" for name in told)]
     for what in told["samples"]:
         rows.append(f"{what:61}" + "".join(f"{of[what]:10.3f}" for of in told.values()))
     rows += [f"{what:61}{number:10.3f}" for what, number in (more or {}).items()]
-    table = "\n".join(rows) + "\n"
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, results, "\n".join(rows) + "\n")
 
 
 def _images(of_data, most):

@@ -6,7 +6,6 @@ none. The discriminator sees what was given and what was painted of it, and tell
 from answers.
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,15 +14,22 @@ import numpy as np
 from tqdm import tqdm
 
 import tinydeconv as td
-from tinydeconv import data, metrics, models, optim, viz
+from tinydeconv import data, metrics, models, viz
 from tinydeconv.data import HELD_OUT, photograph, rgb2gray
 from tinydeconv.ops import cat
 from tinydeconv.recipes.apply import WEIGHTS, translate, ycbcr
-from tinydeconv.recipes.common import check, made, option, settings_of, stages
+from tinydeconv.recipes.common import (
+    check,
+    made,
+    optimizers_of,
+    option,
+    report,
+    settings_of,
+    stages,
+)
 from tinydeconv.recipes.gan import cross_entropy, non_saturating
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.scores import centred, read
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 TASKS = "edges", "colour"
@@ -174,14 +180,8 @@ def build(path, settings, device):
         networks["discriminator"] = models.PatchDiscriminator(settings.judges, given + wanted)
         rates["discriminator"] = settings.discriminator_lr
     networks = {name: network.to(device) for name, network in networks.items()}
-    optimizers = {
-        name: optim.Adam(networks[name].parameters(), lr, (settings.beta1, 0.999))
-        for name, lr in rates.items()
-    }
-    schedules = {
-        name: optim.lr_scheduler.CosineAnnealingLR(of, settings.steps)
-        for name, of in optimizers.items()
-    }
+    betas = settings.beta1, 0.999
+    optimizers, schedules = optimizers_of(networks, rates, betas, settings.steps)
     loader = data.Loader(pairs, settings.batch_size, EPOCH)
     update = partial(play, networks, optimizers, settings)
     return Training(networks, optimizers, schedules, loader, update, settings.steps, path)
@@ -233,18 +233,15 @@ def train(training):
 
 def _measurements(told, training):
     """Writes {what: {of which pictures: number}} as JSON and as the table that is returned."""
-    folder, settings = training.path.parent, training.settings
+    settings = training.settings
     results = {"training": settings, "measured": told}
-    write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
     columns = list(next(iter(told.values())))
     of = f"{MEASURED} digits" if settings["task"] == "edges" else f"{JUDGED}, the photograph"
     lines = [f"{of} no training saw".ljust(44) + "".join(f"{name:>10}" for name in columns)]
     for what, row in told.items():
         cells = "".join(f"{row[name]:10.3f}" for name in columns if name in row)
         lines.append(f"{what:44}{cells}")
-    table = "\n".join(lines) + "\n"
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, results, "\n".join(lines) + "\n")
 
 
 # ---------------------------------------------------------------- what is shown and measured

@@ -1,6 +1,5 @@
 """Super-resolution: trained on real photographs and measured on two that it has never seen."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +18,10 @@ from tinydeconv.models.superresolution import (
     SuperResolution,
     bicubic,
 )
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, report, stages
 from tinydeconv.recipes.gan import cross_entropy, non_saturating
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.upscale import upscale
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 FIRST = "chelsea"  # the training photograph of the first picture and of metrics.jsonl
@@ -134,7 +132,7 @@ def train(training):
         viz.loss_curve(folder / "game.png", game, f"loss, from step {half} on")
     results = {name: enlarged(model, name) for name in HELD_OUT}
     viz.denoise_panel(folder / "upscale.png", results, ZOOM)
-    return _measurements(results, training, folder)
+    return _measurements(results, training)
 
 
 def enlarged(model, name):
@@ -181,15 +179,12 @@ def quality(images, scale):
     }
 
 
-def _measurements(results, training, folder):
+def _measurements(results, training):
     """Writes what was measured as JSON and as the table that is returned."""
     scale = training.networks["network"].scale
     measured = {name: quality(images, scale) for name, images in results.items()}
     told = {"training": training.settings, "photographs": measured}
-    write_atomically(folder / "results.json", json.dumps(told, indent=1).encode())
-    table = _table(measured, scale)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, told, _table(measured, scale))
 
 
 def _table(measured, scale):

@@ -2,7 +2,6 @@
 2016).
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -12,14 +11,21 @@ import numpy as np
 from tqdm import tqdm
 
 import tinydeconv as td
-from tinydeconv import data, models, ops, optim, viz
+from tinydeconv import data, models, ops, viz
 from tinydeconv.data import TEXTURES
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, settings_of, stages
+from tinydeconv.recipes.common import (
+    check,
+    made,
+    optimizers_of,
+    option,
+    report,
+    settings_of,
+    stages,
+)
 from tinydeconv.recipes.gan import LOSSES
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.sample import WEIGHTS
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 PICTURES = 8  # stages
@@ -130,14 +136,8 @@ def build(path, settings, device):
     }
     networks = {name: network.to(device) for name, network in networks.items()}
     rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
-    optimizers = {
-        name: optim.Adam(networks[name].parameters(), lr, (settings.beta1, 0.999))
-        for name, lr in rates.items()
-    }
-    schedules = {
-        name: optim.lr_scheduler.CosineAnnealingLR(of, settings.steps)
-        for name, of in optimizers.items()
-    }
+    betas = settings.beta1, 0.999
+    optimizers, schedules = optimizers_of(networks, rates, betas, settings.steps)
     return Training(
         networks, optimizers, schedules, data.Loader(crops, settings.batch_size, EPOCH),
         partial(play, networks, optimizers, settings), settings.steps, path,
@@ -385,10 +385,7 @@ def _measurements(generator, image, training):
     print(f"measuring {MEASURED} pictures ...", flush=True)
     told = measured(generator, image, settings_of(training.settings).texture)
     results = {"pictures": MEASURED, "seed": MEASURED_SEED, "training": training.settings, **told}
-    write_atomically(training.path.parent / "results.json", json.dumps(results, indent=1).encode())
-    table = _table(told)
-    write_atomically(training.path.parent / "table.txt", table.encode())
-    return table
+    return report(training, results, _table(told))
 
 
 def _table(told):

@@ -8,7 +8,6 @@ is least if the generator's tones G(z) are spread as the real tones x are, given
 the first term draws them to the real ones, the second keeps them from being all the same.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -21,9 +20,8 @@ from tinydeconv import data, metrics, models, ops, optim, viz
 from tinydeconv.data.tones import FREQUENCIES, LENGTH, LOUDEST, NOTES, RATE, TIMBRES, write_wave
 from tinydeconv.models.tones import ToneGenerator
 from tinydeconv.nn import functional as F
-from tinydeconv.recipes.common import check, made, option, stages
+from tinydeconv.recipes.common import check, made, option, report, stages
 from tinydeconv.recipes.learned import device_of
-from tinydeconv.serialize import write_atomically
 from tinydeconv.train import Training
 
 PICTURES = 6  # stages
@@ -168,7 +166,7 @@ def train(training):
     listen("tones")
     picture(folder / "tones.png", one_of_each(generator))
     viz.loss_curve(folder / "losses.png", training.losses)
-    return _measurements(generator, training, folder)
+    return _measurements(generator, training)
 
 
 # ---------------------------------------------------------------- tones that are made
@@ -263,7 +261,7 @@ def _variety(waves, timbres, notes):
     return apart.reshape(len(TIMBRES), -1).mean(1) / of[0].size ** 0.5
 
 
-def _measurements(generator, training, folder):
+def _measurements(generator, training):
     """Writes what is heard in tones that are made, and in real ones, as JSON and as the table that
     is returned.
     """
@@ -286,10 +284,7 @@ def _measurements(generator, training, folder):
         **{name: {t: dict(zip(HEARD, row)) for t, row in zip(TIMBRES, of.tolist())}
            for name, of in told.items()},
     }  # fmt: skip
-    write_atomically(folder / "results.json", json.dumps(results, indent=1).encode())
-    table = _table(told, number)
-    write_atomically(folder / "table.txt", table.encode())
-    return table
+    return report(training, results, _table(told, number))
 
 
 HEARD = "recognised", "in tune", "from a real one", "from each other"

@@ -15,11 +15,11 @@ from statistics import NormalDist
 import numpy as np
 
 import tinydeconv as td
-from tinydeconv import data, models, optim, viz
+from tinydeconv import data, models, viz
 from tinydeconv.models.vae import LIKELIHOODS
 from tinydeconv.nn import functional as F
 from tinydeconv.recipes import gan
-from tinydeconv.recipes.common import check, made, option, settings_of
+from tinydeconv.recipes.common import check, made, optimizers_of, option, settings_of
 from tinydeconv.recipes.learned import device_of
 from tinydeconv.recipes.scores import centred, read
 from tinydeconv.train import Training
@@ -70,13 +70,9 @@ def bound(model, images, *labels):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(gan.Pictures):
     """Everything that a training depends on."""
 
-    data: str = option("glyphs", f"{gan.NAMES} or a folder of images", metavar="DATA")
-    classes: int = option(0, "kinds of picture that can be asked for, 0 for none", least=0)
-    size: int = option(32, "pixels a side", choices=(32, 64))
-    colour: bool = option(False, "of a folder's images")
     steps: int = option(7000, "fewer steps are quicker and paint worse")
     seed: int = option(0, "of weights, noise and data", least=0)
     batch_size: int = option(32, "images a step", least=2)
@@ -111,9 +107,9 @@ def build(path, settings, device):
     model = models.VAE(
         settings.latent, channels, colours, settings.classes, settings.likelihood
     ).to(device)
-    optimizers = {"vae": optim.Adam(model.parameters(), settings.lr)}
-    schedules = {"vae": optim.lr_scheduler.CosineAnnealingLR(optimizers["vae"], settings.steps)}
     networks = {"vae": model, "generator": model.decoder}
+    rates, betas = {"vae": settings.lr}, (0.9, 0.999)
+    optimizers, schedules = optimizers_of(networks, rates, betas, settings.steps)
     update = partial(step, model, optimizers["vae"], settings)
     return Training(networks, optimizers, schedules, loader, update, settings.steps, path)
 

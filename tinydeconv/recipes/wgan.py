@@ -22,13 +22,9 @@ LAST = 200  # steps, over which the table's gradient norm is the mean
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(gan.Pictures):
     """Everything that a training depends on."""
 
-    data: str = option("glyphs", f"{gan.NAMES} or a folder of images", metavar="DATA")
-    classes: int = option(0, "kinds of picture that can be asked for, 0 for none", least=0)
-    size: int = option(32, "pixels a side", choices=(32, 64))
-    colour: bool = option(False, "of a folder's images")
     steps: int = option(2100, "of the generator; fewer are quicker and paint worse")
     seed: int = option(0, "of weights, noise and data", least=0)
     batch_size: int = option(32, "images a step of the critic", least=2)
